@@ -1,0 +1,1 @@
+"""Resilient connectivity as code."""

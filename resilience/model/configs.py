@@ -1,0 +1,19 @@
+"""What rendering makes: for each node a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One file of one node. `path` is relative to the node's folder; `mode` its permissions."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+Configs = Mapping[str, tuple[ConfigFile, ...]]
+"""Node name to its files, both in a stable order."""
