@@ -1,0 +1,77 @@
+"""`resilience init`: a new network's folder from an example that comes with the package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resilience.errors import ExistingFiles, UnknownName, UsageError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(epilog="Example: resilience init my-network --example dual-homed")(init)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new folder.", show_default=False)],
+    example: Annotated[str, typer.Option("--example", help="Which example to begin with.")] = "dual-homed",
+    *,
+    list_them: Annotated[bool, typer.Option("--list", help="List the examples instead (DIR is not touched).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make a new network from an example. Existing files are never overwritten."""
+    examples = find_examples()
+    if list_them:
+        _print_examples(examples, as_json)
+        return
+    if example not in examples:
+        raise UnknownName(f"there is no example {example!r}", hint=f"there are {', '.join(examples)}")
+    copied = copy_example(examples[example], folder)
+    _print_copied(folder, copied, as_json)
+
+
+def find_examples() -> dict[str, Path]:
+    """Return the examples by name: those of the wheel, or of the checkout that this package runs from."""
+    inside = PACKAGE / "_inventories"
+    root = inside if inside.is_dir() else PACKAGE.parent / "inventories"
+    return {path.parent.name: path.parent for path in sorted(root.glob("*/network.yaml"))}
+
+
+def copy_example(example: Path, folder: Path) -> tuple[str, ...]:
+    """Copy an example to a folder that does not exist yet or is empty, all or nothing; return the file names."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExistingFiles(f"{folder} already holds something", hint="give the name of a new folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".resilience-init-", dir=folder.parent) as scratch:
+            copy = Path(scratch) / "copy"
+            shutil.copytree(example, copy, ignore=shutil.ignore_patterns(".*"))
+            copy.replace(folder)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {os.strerror(error.errno or 0)}") from error
+    return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
+def _print_examples(examples: dict[str, Path], as_json: bool) -> None:
+    from resilience.model.document import write_json
+
+    typer.echo(write_json(list(examples)) if as_json else "".join(f"{name}\n" for name in examples), nl=False)
+
+
+def _print_copied(folder: Path, copied: tuple[str, ...], as_json: bool) -> None:
+    from resilience.model.document import write_json
+
+    if as_json:
+        typer.echo(write_json({"folder": str(folder), "files": copied}), nl=False)
+        return
+    for name in copied:
+        typer.echo(folder / name)
+    typer.echo(f"next: edit {folder / 'network.yaml'}, then resilience check {folder}", err=True)

@@ -1,0 +1,139 @@
+"""Results for people at a terminal. Colours only repeat what the words say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from resilience.model.findings import Finding, Findings, Severity
+from resilience.model.journal import DrillResult, FlowResult, Journal, Prediction, Verdict, Way
+from resilience.report.tables import Table, show_cell
+from resilience.report.text import show_safely
+from resilience.report.words import (
+    show_bounds,
+    show_failure_time,
+    show_stream,
+    summarise_drills,
+    summarise_findings,
+    tell_worst_predictions,
+)
+
+_STYLES = {
+    Severity.ERROR: "bold red",
+    Severity.WARNING: "yellow",
+    Severity.NOTE: "cyan",
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.UNKNOWN: "bold yellow",
+}
+_PLAIN_WIDTH = 1_000_000
+"""Where no terminal sets a width, lines are as long as they are: programs like `grep` read them."""
+
+
+def make_console(file: TextIO | None = None) -> Console:
+    """Return a console on stdout or `file`: coloured (but for NO_COLOR) and fitted on a terminal, plain elsewhere."""
+    out = file or sys.stdout
+    width = None if out.isatty() else _PLAIN_WIDTH
+    return Console(file=out, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def show_table(table: Table, console: Console) -> None:
+    """Show a table of a plan."""
+    grid = _grid(table.headings())
+    for row in table.rows:
+        grid.add_row(*(_text(show_cell(cell)) for cell in row))
+    console.print(grid)
+
+
+def show_findings(findings: Findings, console: Console) -> None:
+    """Show what analysis found, worst first, and what to do about it."""
+    for finding in findings.findings:
+        _show_finding(finding, console)
+    console.print(_text(summarise_findings(findings)))
+
+
+def _show_finding(finding: Finding, console: Console) -> None:
+    where = f"{finding.at}: " if finding.at and finding.at.line else ""
+    line = Text.assemble(_text(where), (str(finding.severity), _STYLES[finding.severity]), ": ", _text(finding.message))
+    line.append(f" [{show_safely(finding.rule)}]", "dim")
+    console.print(line)
+    if finding.remedy:
+        console.print(Text.assemble("    remedy: ", _text(finding.remedy)))
+
+
+def show_journal(journal: Journal, console: Console) -> None:
+    """Show a whole run: its control run, each drill, the verdict."""
+    console.print(_text(f"{journal.network}: {journal.lab.nodes} nodes, converged after {journal.lab.ready_s:.1f} s"))
+    console.print(Text.assemble("control run without a fault: ", _verdict(journal.control.verdict)))
+    for drill in journal.drills:
+        show_drill(drill, console)
+    for skipped in journal.skipped:
+        console.print(_text(f"skipped: {skipped}"))
+    console.print(Text.assemble(_text(summarise_drills(journal)), ": ", _verdict(journal.verdict)))
+
+
+def show_drill(drill: DrillResult, console: Console) -> None:
+    """Show one drill: what was promised, what was done, what each flow lost, what had been predicted, the verdict."""
+    console.print()
+    repetition = f" (run {drill.repetition})" if drill.repetition > 1 else ""
+    console.print(Text.assemble(_verdict(drill.verdict), " ", (show_safely(drill.name) + repetition, "bold")))
+    console.print(_text(f"  hypothesis  {drill.hypothesis}"))
+    for fault in drill.faults:
+        console.print(_text(f"  fault       {show_failure_time(fault)}"))
+    if drill.flows:
+        console.print(_flow_grid(drill.flows, drill.predicted))
+    for line in _closing_lines(drill):
+        console.print(_text(line))
+
+
+def _closing_lines(drill: DrillResult) -> Iterable[str]:
+    if drill.reason:
+        yield f"  because     {drill.reason}"
+    if not drill.agrees:
+        yield "  prediction  does not agree with the measurement: one of them has a defect"
+    for term in tell_worst_predictions(drill) if drill.verdict is not Verdict.PASS else ():
+        yield f"  predicted   {term}"
+    if drill.verdict is not Verdict.PASS:
+        for event in drill.timeline:
+            yield f"  {event.at_ms:>9.1f} ms  {event.node} ({event.source}): {event.event}"
+    if drill.recovered is not None and not drill.recovered.ok:
+        yield f"  recovery    not complete: {'; '.join(drill.recovered.differences)}"
+    for flow in drill.left_out:
+        yield f"  left out    {flow}: the failing element holds an end of it"
+
+
+def _flow_grid(flows: tuple[FlowResult, ...], predicted: tuple[Prediction, ...]) -> RichTable:
+    by_way = {(item.flow, item.direction): item for item in predicted}
+    grid = _grid(("flow", "forward", "predicted", "return", "predicted", "user waits", "limit", "verdict"))
+    for flow in flows:
+        grid.add_row(
+            _text(flow.flow),
+            _text(show_stream(flow.forward)),
+            _text(show_bounds(by_way.get((flow.flow, Way.FORWARD)))),
+            _text(show_stream(flow.back)),
+            _text(show_bounds(by_way.get((flow.flow, Way.RETURN)))),
+            _text(f"{flow.tcp.wait_ms:.0f} ms" if flow.tcp else ""),
+            _text(f"{flow.limit_ms} ms" if flow.limit_ms is not None else ""),
+            _verdict(flow.verdict),
+        )
+    return grid
+
+
+def _grid(headings: tuple[str, ...]) -> RichTable:
+    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        grid.add_column(heading, overflow="fold")
+    return grid
+
+
+def _text(text: str) -> Text:
+    return Text(show_safely(text))
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict, _STYLES[verdict])
