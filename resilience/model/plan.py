@@ -157,6 +157,12 @@ class NextHop:
     interface: str
 
 
+OSPF_HELLO_S = 1
+"""Hello interval on our links: BFD detects failures, hellos only decide how soon an adjacency comes back."""
+OSPF_DEAD_S = 10
+"""Dead interval on our links: detection where a link has no BFD and keeps its carrier."""
+
+
 class RouteUse(StrEnum):
     """Why a static route exists."""
 
