@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new folder.", show_default=False)],
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="The new folder.", show_default=False)] = None,
     example: Annotated[str, typer.Option("--example", help="Which example to begin with.")] = "dual-homed",
     *,
-    list_them: Annotated[bool, typer.Option("--list", help="List the examples instead (DIR is not touched).")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the examples instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a new network from an example. Existing files are never overwritten."""
@@ -32,6 +32,8 @@ def init(
     if list_them:
         _print_examples(examples, as_json)
         return
+    if folder is None:
+        raise UsageError("init needs the name of a new folder", hint="such as: resilience init my-network")
     if example not in examples:
         raise UnknownName(f"there is no example {example!r}", hint=f"there are {', '.join(examples)}")
     copied = copy_example(examples[example], folder)

@@ -1,0 +1,49 @@
+"""What all tests share: which of them can run here, and how hypothesis behaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() == "true"
+SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/lib/frr"))
+CHECKERS = ("vtysh", "bird", "nft")
+LAB_PROGRAMS = (*CHECKERS, "ip", "birdc", "zebra", "bgpd", "ospfd", "ospf6d", "bfdd", "staticd")
+
+# No deadline: time never decides a unit test. No database: root must leave no files in the checkout.
+hypothesis.settings.register_profile("repository", deadline=None, database=None)
+hypothesis.settings.load_profile("repository")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here with its reason; in CI that is a failure, or nobody would notice."""
+    lacking = _lacking(item)
+    if lacking and IN_CI:
+        pytest.fail(f"CI must run this, and cannot: {lacking}", pytrace=False)
+    if lacking:
+        pytest.skip(lacking)
+
+
+def _lacking(item: pytest.Item) -> str:
+    """Say what the marks of a test ask for and this machine has not; empty: nothing."""
+    if item.get_closest_marker("lab"):
+        return "needs root" if os.geteuid() else _missing_programs(LAB_PROGRAMS)
+    if item.get_closest_marker("daemons"):
+        return _missing_programs(CHECKERS)
+    return ""
+
+
+def _missing_programs(names: tuple[str, ...]) -> str:
+    missing = [name for name in names if shutil.which(name, path=SEARCH) is None]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The folder of the checkout: examples, documents and golden files are read from there."""
+    return ROOT
