@@ -5,6 +5,7 @@ Command modules are imported for every call, so each of them imports the rooms t
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -15,10 +16,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from resilience.cli import init, show
+from resilience.cli import init, lock, show
 from resilience.errors import ExitCode, ResilienceError
 
-COMMANDS = (init, show)
+COMMANDS = (init, show, lock)
 """Each has `register(app)`. The order is the order of the help: the order in which people meet them."""
 
 DEBUG = "RESILIENCE_DEBUG"
@@ -53,8 +54,22 @@ def _options(
     pass
 
 
+def _put_examples_last(group: typer.Typer) -> None:
+    """Move the last paragraph of each docstring, the example, below the options: the end is what people see."""
+    for command in group.registered_commands:
+        words = inspect.cleandoc(command.help or (command.callback and command.callback.__doc__) or "")
+        text, found, example = words.rpartition("\n\nExample")
+        if found:
+            command.help = text
+            command.epilog = f"\b\nExample{example}"
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _put_examples_last(inner.typer_instance)
+
+
 for _command in COMMANDS:
     _command.register(app)
+_put_examples_last(app)
 
 
 def run(arguments: list[str] | None = None) -> int:

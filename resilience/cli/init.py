@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command(epilog="Example: resilience init my-network --example dual-homed")(init)
+    app.command()(init)
 
 
 def init(
@@ -27,7 +27,10 @@ def init(
     list_them: Annotated[bool, typer.Option("--list", help="List the examples instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a new network from an example. Existing files are never overwritten."""
+    """Make a new network from an example. Existing files are never overwritten.
+
+    Example: resilience init my-network --example dual-homed
+    """
     examples = find_examples()
     if list_them:
         _print_examples(examples, as_json)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resilience.cli.common import JsonOption, NetworkArgument, load
 from resilience.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,26 +26,31 @@ class What(StrEnum):
     FLOWS = "flows"
 
 
+_TABLES = "Which table; none: a summary, with --json the whole plan."
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command(epilog="Example: resilience show inventories/dual-homed sessions")(show)
+    app.command()(show)
 
 
 def show(
-    net: Annotated[Path, typer.Argument(metavar="NET", help="The network's folder.")],
-    what: Annotated[What | None, typer.Argument(help="Which table; none: a summary.", show_default=False)] = None,
+    path: NetworkArgument,
+    what: Annotated[What | None, typer.Argument(metavar="WHAT", help=_TABLES, show_default=False)] = None,
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; without WHAT the whole plan.")] = False,
+    as_json: JsonOption = False,
     outside: Annotated[bool, typer.Option("--outside", help="With the nodes of the outside world.")] = False,
 ) -> None:
-    """Show the plan: addresses, sessions, policy, cabling, elements, flows."""
-    from resilience.cli.common import load
+    """Show the plan as tables: addresses, sessions, policy, cabling, elements, flows.
+
+    Example: resilience show inventories/dual-homed sessions
+    """
     from resilience.report.tables import count_parts, make_table
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", hint="choose one of them")
-    plan = load(net).plan
+    plan = load(path).plan
     if what is None and as_json:
         _print_plan(plan)
         return
