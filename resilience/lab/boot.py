@@ -1,0 +1,227 @@
+"""Starting a node from its start-up files, as it would after power comes back: settings, addresses, filters, daemons.
+
+Runs in the keeper, each node in a thread of its own. A routing node also has a mount namespace, in which its folder
+of files is `/etc/frr` or `/etc/bird` and `/run` is its own: the daemons, `vtysh` and `birdc` run as on a real router,
+without one flag that a real router would not have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from resilience.lab.netlink import Netlink, link_indexes, set_link
+from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, MS_BIND, mount, set_namespace, unshare
+from resilience.lab.spec import NodeSpec, Program
+
+START_LIMIT_S: Final = 60
+_FRR_PROGRAMS: Final = "/usr/lib/frr"
+_LOG_BYTES: Final = 4_000
+
+
+class BootError(Exception):
+    """A node does not start; the message says which one and what its program said."""
+
+
+@dataclass(slots=True)
+class Booted:
+    """What the keeper knows of a node. `pids` are numbers of the keeper's own process namespace."""
+
+    spec: NodeSpec
+    folder: Path
+    network: int
+    mounts: int | None = None
+    pids: dict[str, int] = field(default_factory=dict)
+    boots: int = 0
+
+
+def boot(node: Booted, base_mounts: int) -> None:
+    """Start a node. The calling thread must not be the main one: it moves between namespaces for good."""
+    unshare(CLONE_FS)
+    set_namespace(base_mounts, CLONE_NEWNS)
+    set_namespace(node.network)
+    if node.spec.switch:
+        _raise_ports(node)
+        return
+    if node.boots:
+        _forget_everything(node)
+    node.boots += 1
+    _apply_files(node)
+    if node.spec.programs:
+        _enter_mounts(node)
+        _start_daemons(node)
+
+
+def _raise_ports(node: Booted) -> None:
+    with Netlink() as netlink:
+        netlink.request([set_link(index, up=True) for _, index in node.spec.interfaces])
+
+
+# --- settings, addresses, filters ------------------------------------------------------------------------------------
+
+
+def _apply_files(node: Booted) -> None:
+    files = node.folder / "files"
+    if "sysctl.conf" in node.spec.files:
+        apply_sysctls((files / "sysctl.conf").read_text(encoding="utf-8"), node.spec.name)
+    if "addresses.batch" in node.spec.files:
+        _run(node, ["ip", "-batch", str(files / "addresses.batch")])
+    if "nftables.conf" in node.spec.files:
+        _run(node, ["nft", "-f", str(files / "nftables.conf")])
+
+
+def apply_sysctls(text: str, node: str, root: Path = Path("/proc/sys")) -> None:
+    """Write the settings of a sysctl.conf(5) into the namespaces of the calling thread, without forking."""
+    for key, value, optional in parse_sysctls(text):
+        try:
+            (root / key).write_text(value, encoding="ascii")
+        except OSError as error:
+            if not optional:
+                raise BootError(f"{node}: sysctl {key} = {value}: {error.strerror}") from error
+
+
+def parse_sysctls(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield (path below /proc/sys, value, whether a failure is to be ignored) for each setting."""
+    for line in text.splitlines():
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#;":
+            continue
+        key, separator, value = stripped.partition("=")
+        if separator:
+            name = key.strip()
+            yield _sysctl_path(name.removeprefix("-")), value.strip(), name.startswith("-")
+
+
+def _sysctl_path(name: str) -> str:
+    """Return the path of a setting: the first separator found decides which of `.` and `/` separates (sysctl.d(5))."""
+    first = re.search(r"[./]", name)
+    if first is None or first[0] == "/":
+        return name
+    return name.translate(str.maketrans("./", "/."))
+
+
+def _forget_everything(node: Booted) -> None:
+    """Bring the kernel's state of a node back to that of a machine which has just been switched on."""
+    lines = [
+        line
+        for name, _ in (*node.spec.interfaces, ("lo", 1))
+        for line in (f"link set dev {name} down", f"address flush dev {name}")
+    ]
+    lines += ["link set dev lo up"]
+    with Netlink() as netlink:
+        known = link_indexes(netlink)
+    lines += [f"link del dev {name}" for name in known if name not in dict(node.spec.interfaces) and name != "lo"]
+    for family in ("-4", "-6"):
+        _run(node, ["ip", family, "-force", "-batch", "-"], stdin="\n".join(_routing_defaults()), check=False)
+    _run(node, ["ip", "-force", "-batch", "-"], stdin="\n".join(lines) + "\n", check=False)
+
+
+def _routing_defaults() -> tuple[str, ...]:
+    return (
+        "route flush table main",
+        "route flush table default",
+        "rule flush",
+        "rule add pref 32766 lookup main",
+        "rule add pref 32767 lookup default",
+        "",
+    )
+
+
+# --- daemons ---------------------------------------------------------------------------------------------------------
+
+
+def _enter_mounts(node: Booted) -> None:
+    """Put the calling thread where the node's own /etc and /run are; make that place at the first start."""
+    run = node.folder / "run"
+    frr = node.spec.programs[0].name != "bird"
+    user = "frr" if frr else "bird"
+    if node.mounts is None:
+        _make_run_folder(run, user)
+        shutil.chown(node.folder / "files", user, user)
+        unshare(CLONE_NEWNS)
+        mount(str(node.folder / "files"), f"/etc/{user}", flags=MS_BIND)
+        mount(str(run), "/run", flags=MS_BIND)
+        node.mounts = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        return
+    _empty(run / user)
+    set_namespace(node.mounts, CLONE_NEWNS)
+    set_namespace(node.network)
+
+
+def _make_run_folder(run: Path, user: str) -> None:
+    run.mkdir(mode=0o755, exist_ok=True)
+    (run / user).mkdir(mode=0o755, exist_ok=True)
+    shutil.chown(run / user, user, "frrvty" if user == "frr" else user)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.suffix != ".log":
+            path.unlink()
+
+
+def _start_daemons(node: Booted) -> None:
+    if node.spec.programs[0].name == "bird":
+        _run(node, ["bird", "-u", "bird", "-g", "bird", "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"])
+        node.pids = {"bird": _read_pid(Path("/run/bird/bird.pid"))}
+        return
+    first, *others = node.spec.programs
+    # zebra first: a daemon that finds no zebra waits ten seconds before it asks again.
+    _run(node, _frr_command(first))
+    running = [(program, _spawn(_frr_command(program))) for program in others]
+    for program, process in running:
+        _finish(node, _frr_command(program), process)
+    _run(node, ["vtysh", "-b"])
+    node.pids = {program.name: _read_pid(Path(f"/run/frr/{program.name}.pid")) for program in node.spec.programs}
+
+
+def _frr_command(program: Program) -> list[str]:
+    log = f"/run/frr/{program.name}.log"
+    return [f"{_FRR_PROGRAMS}/{program.name}", "-d", "--log", f"file:{log}", *program.options]
+
+
+def _read_pid(path: Path) -> int:
+    """Return the number in a pid file; the daemon wrote it before its parent ended, or a moment after."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            return int(path.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            if time.monotonic() > deadline:
+                raise BootError(f"{path} does not appear: the daemon died while it started") from None
+            time.sleep(0.002)
+
+
+def _spawn(argv: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
+def _run(node: Booted, argv: Sequence[str], *, stdin: str = "", check: bool = True) -> None:
+    _finish(node, argv, _spawn(argv), stdin=stdin, check=check)
+
+
+def _finish(
+    node: Booted, argv: Sequence[str], process: subprocess.Popen[str], *, stdin: str = "", check: bool = True
+) -> None:
+    try:
+        output, _ = process.communicate(stdin, timeout=START_LIMIT_S)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        raise BootError(f"{node.spec.name}: {' '.join(argv)} did not end in {START_LIMIT_S} s") from error
+    if check and process.returncode != 0:
+        said = output[-_LOG_BYTES:].strip() or f"exit code {process.returncode}"
+        raise BootError(f"{node.spec.name}: {' '.join(argv)}: {said}")

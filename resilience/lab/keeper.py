@@ -1,0 +1,289 @@
+"""The keeper of a lab: the process on which everything of the lab hangs, so that nothing can stay behind.
+
+It is process 1 of a process namespace of its own: when it ends, however it ends, the kernel ends every daemon of the
+lab, and with the last process go the namespaces, the cables in them and the mounts. It ends when it is told to, and
+when the process that started it closes its socket (which a killed process does too), unless it was told to stay.
+
+Run as `python -m resilience.lab.keeper FOLDER DESCRIPTOR`. It answers requests, one JSON document a line, on the
+socket DESCRIPTOR of its owner and on `FOLDER/control`::
+
+    {"do": "start", "nodes": [...]}    start nodes again        -> {"event": "done"} or {"event": "error", ...}
+    {"do": "keep"}                     outlive the owner        -> {"event": "done"}
+    {"do": "stop"}                     end
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, NoReturn
+
+from resilience.lab.boot import Booted, BootError, boot
+from resilience.lab.netns import CLONE_NEWNS, CLONE_NEWPID, MS_PRIVATE, MS_REC, mount, unshare
+from resilience.lab.spec import LabSpec
+from resilience.lab.state import LabFolder, Process, write_atomically
+from resilience.lab.wiring import lay_cables, make_namespaces
+
+_SPARE_DESCRIPTORS: Final = 8_192
+_BOOTING: Final = max(4, 2 * (os.cpu_count() or 1))
+"""How many nodes start at the same time: enough to use every core while some wait."""
+
+
+class Keeper:
+    """Builds a lab and answers for it."""
+
+    def __init__(self, folder: LabFolder) -> None:
+        self._folder = folder
+        self._kept = False
+        self._lock = threading.Lock()
+        self._nodes: dict[str, Booted] = {}
+        self._base_mounts = -1
+        self._spec = LabSpec.from_document(json.loads(folder.build.read_text(encoding="utf-8")))
+
+    def build(self, progress: Callable[[str, int, int], None]) -> None:
+        """Make namespaces and cables, then start every node."""
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        mount("none", "/var/tmp", "tmpfs")  # noqa: S108 - FRR's crash logs: a private, empty file system, gone with us
+        if os.path.exists("/dev/log"):  # noqa: PTH110 - a dangling link must count as absent
+            mount("/dev/null", "/dev/log", flags=1 << 12)
+        self._base_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        progress("namespaces", 0, len(self._spec.nodes))
+        namespaces = make_namespaces(self._spec.nodes)
+        progress("cables", 0, len(self._spec.cables))
+        lay_cables(self._spec, namespaces)
+        for spec, network in zip(self._spec.nodes, namespaces, strict=True):
+            self._nodes[spec.name] = Booted(spec, self._folder.node(spec.name), network)
+        self._start_services(namespaces)
+        self.start(self._nodes, progress)
+
+    def start(self, names: Iterable[str], progress: Callable[[str, int, int], None]) -> None:
+        """Start nodes from their start-up files; those that run daemons take longest and go first."""
+        with self._lock:
+            nodes = sorted((self._nodes[name] for name in names), key=lambda node: -len(node.spec.programs))
+            for node in nodes:
+                _end_daemons(node)
+            _in_threads([lambda node=node: boot(node, self._base_mounts) for node in nodes], progress)  # type: ignore[misc]
+            self._write_running()
+
+    def keep(self) -> None:
+        """Stay when the owner goes."""
+        self._kept = True
+
+    def owner_left(self) -> None:
+        """End unless told to stay: what nobody owns must not run."""
+        if not self._kept:
+            end()
+
+    def _start_services(self, namespaces: tuple[int, ...]) -> None:
+        if not self._spec.listeners:
+            return
+        # The descriptors are inherited under their own numbers, so that the other process needs no path to them.
+        for listener in self._spec.listeners:
+            os.set_inheritable(namespaces[listener.node], True)
+        listeners = [
+            [namespaces[item.node], item.kind, item.address, item.port, item.service, item.zone]
+            for item in self._spec.listeners
+        ]
+        path = self._folder.path / "listeners.json"
+        write_atomically(path, json.dumps(listeners))
+        log = os.open(self._folder.path / "services.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "resilience.lab.services", str(path)],
+            dict(os.environ),
+            file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+        )
+        os.close(log)
+        for listener in self._spec.listeners:
+            os.set_inheritable(namespaces[listener.node], False)
+
+    def _write_running(self) -> None:
+        nodes = {
+            name: {
+                "network": node.network,
+                "mounts": node.mounts,
+                "daemons": {daemon: _describe(pid) for daemon, pid in node.pids.items()},
+            }
+            for name, node in self._nodes.items()
+        }
+        write_atomically(self._folder.running, json.dumps({"nodes": nodes}))
+
+
+def _end_daemons(node: Booted) -> None:
+    """Kill what still runs of a node and bury it: its parent, whoever started it, is this process."""
+    for pid in node.pids.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in node.pids.values():
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    node.pids = {}
+
+
+def _describe(pid: int) -> dict[str, int]:
+    """Return a process as `state.Process` holds it; one that is dead already as number 0."""
+    process = Process.of(outer_pid(pid))
+    return asdict(process or Process(0, 0))
+
+
+def outer_pid(pid: int) -> int:
+    """Return a process's number as the host sees it: /proc is still the host's."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return 0
+    try:
+        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+    finally:
+        os.close(descriptor)
+    return next(int(line.split()[1]) for line in info.splitlines() if line.startswith("Pid:"))
+
+
+def _in_threads(tasks: list[Callable[[], None]], progress: Callable[[str, int, int], None]) -> None:
+    """Run tasks in fresh threads (each leaves its thread in other namespaces); raise the first failure."""
+    queue: SimpleQueue[tuple[Callable[[], None], Future[None]] | None] = SimpleQueue()
+    futures: list[Future[None]] = []
+    for task in tasks:
+        futures.append(Future())
+        queue.put((task, futures[-1]))
+    workers = [threading.Thread(target=_work, args=(queue,), daemon=True) for _ in range(min(_BOOTING, len(tasks)))]
+    for worker in workers:
+        queue.put(None)
+        worker.start()
+    for number, future in enumerate(futures):
+        future.result()
+        progress("nodes", number + 1, len(futures))
+
+
+def _work(queue: SimpleQueue[tuple[Callable[[], None], Future[None]] | None]) -> None:
+    while (item := queue.get()) is not None:
+        task, future = item
+        try:
+            task()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+
+def end() -> NoReturn:
+    """End this process at once, and with it everything in its process namespace."""
+    os._exit(0)
+
+
+class Answers:
+    """One connection: reads requests, writes events."""
+
+    def __init__(self, keeper: Keeper, connection: socket.socket) -> None:
+        self._keeper = keeper
+        self._connection = connection
+
+    def say(self, event: str, **facts: Any) -> None:
+        """Write one event; a listener that has gone is no trouble."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Write how far a step has come."""
+        self.say("progress", step=step, done=done, total=total)
+
+    def answer_all(self) -> None:
+        """Answer until the other side closes."""
+        with self._connection, self._connection.makefile("r", encoding="utf-8") as lines, contextlib.suppress(OSError):
+            for line in lines:
+                self._answer(json.loads(line))
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        match request["do"]:
+            case "start":
+                self.attempt(lambda: self._keeper.start(request["nodes"], self.progress))
+            case "keep":
+                self.attempt(self._keeper.keep)
+            case "stop":
+                end()
+
+    def attempt(self, action: Callable[[], None]) -> bool:
+        """Do something and say how it went."""
+        try:
+            action()
+        except (BootError, OSError) as error:
+            traceback.print_exc()
+            self.say("error", message=str(error))
+            return False
+        self.say("done")
+        return True
+
+
+def _serve(keeper: Keeper, folder: LabFolder) -> NoReturn:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.bind(str(folder.control))
+    folder.control.chmod(0o600)
+    listener.listen()
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=Answers(keeper, connection).answer_all, daemon=True).start()
+
+
+def _watch_owner(keeper: Keeper, answers: Answers) -> None:
+    answers.answer_all()
+    keeper.owner_left()
+
+
+def _be_keeper(folder: LabFolder, owner: socket.socket) -> NoReturn:
+    try:
+        _raise_descriptor_limit()
+        keeper = Keeper(folder)
+        answers = Answers(keeper, owner)
+        # From the first moment on: an owner that dies while we build must not leave half a lab.
+        threading.Thread(target=_watch_owner, args=(keeper, answers), daemon=True).start()
+        if answers.attempt(lambda: keeper.build(answers.progress)):
+            _serve(keeper, folder)
+    except BaseException:  # noqa: BLE001 - the last place where the reason can be written down
+        traceback.print_exc()
+    os._exit(1)
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_SPARE_DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Become two processes: one that says the keeper's number and ends, and the keeper."""
+    folder = LabFolder(Path(arguments[0]))
+    owner = socket.socket(fileno=int(arguments[1]))
+    owner.set_inheritable(False)
+    os.chdir("/")
+    os.setsid()
+    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    unshare(CLONE_NEWPID | CLONE_NEWNS)
+    child = os.fork()
+    if child:
+        owner.sendall(json.dumps({"event": "keeper", "pid": child}).encode() + b"\n")
+        os._exit(0)
+    for program in ("ip", "nft"):
+        if shutil.which(program) is None:
+            os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
+    _be_keeper(folder, owner)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
