@@ -25,6 +25,8 @@ from resilience.plan.draft import Draft
 from resilience.plan.exchanges import exchange_members
 
 _MOST_PAIRS = 200
+INTERNATIONAL_CUT = "international-cut"
+"""The one failure that by its meaning holds every end beyond the border: such flows are left out and listed."""
 _SINGLE = (
     ElementKind.ROUTER,
     ElementKind.SITE,
@@ -59,6 +61,8 @@ def _plan_objective(draft: Draft, objective: Objective, reach: _Reach) -> Planne
     for failure in failures:
         faults = failure_faults(draft.elements, failure)
         lost = {flow.name for flow in flows if reach.holds_an_end(flow, faults)}
+        if failure.name == INTERNATIONAL_CUT:
+            lost |= {flow.name for flow in flows if not reach.joined(flow, faults)}
         trials.append(
             Trial(
                 failure=failure,
@@ -105,9 +109,9 @@ def _failures_of(draft: Draft, during: str) -> tuple[list[Failure], int]:
             for a, b in pairs[::step]
         ]
         return made, len(pairs)
-    elif during == "international-cut":
+    elif during == INTERNATIONAL_CUT:
         names = tuple(e.name for e in elements if e.international)
-        made = [Failure(name="international-cut", kind=FailureKind.NATURAL, elements=names)] if names else []
+        made = [Failure(name=INTERNATIONAL_CUT, kind=FailureKind.NATURAL, elements=names)] if names else []
     elif during == "maintenance":
         made = [
             Failure(name=f"maintenance {e.name}", kind=FailureKind.MAINTENANCE, elements=(e.name,))
@@ -252,12 +256,20 @@ def _endpoints(draft: Draft, label: str, host: str) -> list[Endpoint]:
     return list(seen.values())
 
 
+def _dead_and_cut(faults: tuple[Fault, ...]) -> tuple[set[str], set[str]]:
+    """Return the nodes that forward nothing any more, and the cables that carry nothing."""
+    dead = {fault.target for fault in faults if fault.kind in {FaultKind.CRASH, FaultKind.GREY}}
+    cut = {fault.target for fault in faults if fault.kind in {FaultKind.CARRIER, FaultKind.SILENT}}
+    return dead, cut
+
+
 class _Reach:
     """Tells whether a failure holds an end of a flow itself, so that no design could keep the promise."""
 
     def __init__(self, draft: Draft) -> None:
         self._nodes = draft.nodes
         self._cables: dict[str, list[tuple[str, str]]] = {}
+        self._components: dict[tuple[str, tuple[Fault, ...]], frozenset[str]] = {}
         self._known: dict[tuple[tuple[str, ...], tuple[Fault, ...]], bool] = {}
         for name, segment in draft.segments.items():
             (near, _), (far, _) = segment.ends
@@ -266,6 +278,24 @@ class _Reach:
 
     def holds_an_end(self, flow: Flow, faults: tuple[Fault, ...]) -> bool:
         return any(self._cut_off(end.nodes, faults) for end in (flow.source, flow.target))
+
+    def joined(self, flow: Flow, faults: tuple[Fault, ...]) -> bool:
+        """Tell whether any cabling at all is left between the ends of a flow."""
+        wanted = set(flow.target.nodes)
+        return any(wanted & self._component(node, faults) for node in flow.source.nodes)
+
+    def _component(self, start: str, faults: tuple[Fault, ...]) -> frozenset[str]:
+        key = (start, faults)
+        if key not in self._components:
+            dead, cut = _dead_and_cut(faults)
+            seen, queue = {start}, [start]
+            while queue:
+                for segment, there in self._cables.get(queue.pop(), ()):
+                    if segment not in cut and there not in dead and there not in seen:
+                        seen.add(there)
+                        queue.append(there)
+            self._components[key] = frozenset(seen)
+        return self._components[key]
 
     def _cut_off(self, hosts: tuple[str, ...], faults: tuple[Fault, ...]) -> bool:
         key = (hosts, faults)
@@ -279,8 +309,7 @@ class _Reach:
         A host of our own network is alone when no router of ours is left to it; anybody else when nobody of another
         party is left.
         """
-        dead = {fault.target for fault in faults if fault.kind in {FaultKind.CRASH, FaultKind.GREY}}
-        cut = {fault.target for fault in faults if fault.kind in {FaultKind.CARRIER, FaultKind.SILENT}}
+        dead, cut = _dead_and_cut(faults)
         if host in dead:
             return True
         ours = self._is_ours(host)
