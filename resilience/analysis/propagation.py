@@ -1,0 +1,195 @@
+"""News travelling through BGP, event by event: for one prefix, from one settled state to the next.
+
+The same machine finds the settled state (time stands still) and the way there (each step takes its time).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from resilience.analysis.bgp import Speakers, choose
+from resilience.analysis.clock import START, Cause, Clock, Pace
+from resilience.analysis.constants import daemon_of
+from resilience.analysis.route import LOCAL, Route
+from resilience.model.network import IPAddress, IPNetwork
+
+_DECISIONS_BEFORE_GIVING_UP = 200
+"""By one router for one prefix: beyond that its policies have no settled state, or too far a one."""
+
+Selected = tuple[Route, ...]
+
+
+@dataclass(slots=True)
+class PrefixState:
+    """What every router holds of one prefix."""
+
+    prefix: IPNetwork
+    candidates: dict[str, dict[int, Route]] = field(default_factory=dict)
+    """Node to (number of the session end, route)."""
+    selected: dict[str, Selected] = field(default_factory=dict)
+    sent: dict[int, Route] = field(default_factory=dict)
+    """Number of the sending end to what the other end was told."""
+    settled: bool = True
+    """False: gave up; the network may oscillate."""
+
+    def copy(self) -> PrefixState:
+        """Return a copy that can change on its own."""
+        candidates = {node: dict(routes) for node, routes in self.candidates.items()}
+        return PrefixState(self.prefix, candidates, dict(self.selected), dict(self.sent), self.settled)
+
+
+class Kind(IntEnum):
+    """What happens to a router, in the order in which things of one instant happen."""
+
+    LOST = 0
+    """A session ended; subject: number of the end that noticed."""
+    LOCAL = 1
+    """The router's own origination came or went."""
+    TURN = 2
+    """The IGP's view changed."""
+    NEWS = 3
+    """A message arrived; subject: number of the receiving end."""
+    DECIDE = 4
+
+
+class Change(NamedTuple):
+    """A router's kernel follows another route from this event on."""
+
+    node: str
+    selected: Selected
+    cause: Cause
+
+
+class Conditions(Protocol):
+    """What propagation has to know of the world while it runs."""
+
+    clock: Clock
+
+    def resolve_at(self, at_ms: float, node: str, next_hop: IPAddress) -> int | None:
+        """Return the distance of a next hop as a router sees it at a moment."""
+
+    def works(self, end: int) -> bool:
+        """Say whether messages still get through a session."""
+
+    def is_mute(self, node: str) -> bool:
+        """Say whether a router's daemon is gone."""
+
+
+class Event(NamedTuple):
+    """Something that happens to a router by itself, before BGP reacts."""
+
+    kind: Kind
+    cause: Cause
+    node: str
+    end: int = LOCAL
+    route: Route | None = None
+
+
+class Propagation:
+    """One run for one prefix."""
+
+    def __init__(self, speakers: Speakers, state: PrefixState, conditions: Conditions) -> None:
+        self.state = state
+        self.changes: list[Change] = []
+        self._speakers = speakers
+        self._conditions = conditions
+        self._clock = conditions.clock
+        self._timed = conditions.clock.pace is not Pace.INSTANT
+        self._heap: list[tuple[float, int, int, Event]] = []
+        self._count = 0
+        self._waiting: dict[str, Cause] = {}
+        self._gone: set[int] = set()
+        self._arrival: dict[int, float] = {}
+        self._decisions: dict[str, int] = {}
+
+    def run(self, events: Iterable[Event]) -> None:
+        """Let things happen until nothing more follows."""
+        for event in events:
+            self._push(event)
+        while self._heap and self.state.settled:
+            event = heapq.heappop(self._heap)[3]
+            if not self._conditions.is_mute(event.node):
+                self._happen(event)
+
+    def _push(self, event: Event) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (event.cause.at_ms, event.kind, self._count, event))
+
+    def _happen(self, event: Event) -> None:
+        if event.kind is Kind.DECIDE:
+            self._decide(event.node, self._waiting.pop(event.node))
+            return
+        routes = self.state.candidates.setdefault(event.node, {})
+        if event.kind is Kind.LOST:
+            self._gone.add(event.end)
+            self.state.sent.pop(event.end, None)
+            if routes.pop(event.end, None) is None:
+                return
+        elif event.kind is Kind.NEWS and event.end in self._gone:
+            return
+        elif event.kind in {Kind.NEWS, Kind.LOCAL}:
+            if event.route is None:
+                routes.pop(event.end, None)
+            else:
+                routes[event.end] = event.route
+        self._touch(event.node, event.cause)
+
+    def _touch(self, node: str, cause: Cause) -> None:
+        """Let a router decide soon; what comes in until then is decided in one go."""
+        if node not in self._waiting:
+            decided = cause
+            if self._timed:
+                bounds = daemon_of(self._speakers.nodes[node].platform).decide
+                decided = self._clock.after(cause, bounds, f"{node} chooses again")
+            self._waiting[node] = decided
+            self._push(Event(Kind.DECIDE, decided, node))
+
+    def _decide(self, node: str, cause: Cause) -> None:
+        self._decisions[node] = self._decisions.get(node, 0) + 1
+        if self._decisions[node] > _DECISIONS_BEFORE_GIVING_UP:
+            self.state.settled = False
+            return
+        here = self._speakers.nodes[node]
+        routes = self.state.candidates.get(node, {})
+        selected = choose(routes.values(), here, lambda name, hop: self._conditions.resolve_at(cause.at_ms, name, hop))
+        if selected != self.state.selected.get(node, ()):
+            self.state.selected[node] = selected
+            if self._timed:
+                installed = self._clock.after(cause, daemon_of(here.platform).install, f"kernel route on {node}")
+                self.changes.append(Change(node, selected, installed))
+        self._tell(node, selected[0] if selected else None, cause)
+
+    def _tell(self, node: str, best: Route | None, cause: Cause) -> None:
+        prefix = self.state.prefix
+        for end in self._speakers.of_node.get((node, prefix.version), ()):
+            if end.number in self._gone:
+                continue
+            route = self._speakers.passed(end.number, best, prefix)
+            if route == self.state.sent.get(end.number):
+                continue
+            if route is None:
+                self.state.sent.pop(end.number)
+            else:
+                self.state.sent[end.number] = route
+            if self._conditions.works(end.number):
+                self._push(Event(Kind.NEWS, self._arrive(end.number, node, cause), end.remote.node, end.other, route))
+
+    def _arrive(self, end: int, node: str, cause: Cause) -> Cause:
+        """Return the arrival of a message; those of one session never overtake each other."""
+        if not self._timed:
+            return cause
+        there = self._speakers.ends[end].remote.node
+        bounds = daemon_of(self._speakers.nodes[node].platform).tell
+        arrival = self._clock.after(cause, bounds, f"{node} tells {there}")
+        at_ms = max(arrival.at_ms, self._arrival.get(end, 0.0))
+        self._arrival[end] = at_ms
+        return arrival._replace(at_ms=at_ms)
+
+
+def wake(nodes: Iterable[str]) -> list[Event]:
+    """Return events that make routers look at what they have."""
+    return [Event(Kind.TURN, START, node) for node in nodes]
