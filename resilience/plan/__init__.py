@@ -111,25 +111,23 @@ def _renames(network: Network) -> Iterator[tuple[str, str]]:
 
 def _reserve(draft: Draft) -> None:
     """Keep every stated number from being given to anybody else."""
-    for network, why in _stated_networks(draft.network):
-        draft.allocator.reserve(network, why)
+    for network in _stated_networks(draft.network):
+        draft.allocator.reserve(network)
     for asn in _stated_as(draft.network):
         draft.allocator.reserve_integer("as", asn)
 
 
-def _stated_networks(network: Network) -> Iterator[tuple[IPNetwork, str]]:
+def _stated_networks(network: Network) -> Iterator[IPNetwork]:
     for uplink in network.uplinks.values():
-        yield from ((interface.network, f"uplink {uplink.name}") for interface in uplink.addresses)
+        yield from (interface.network for interface in uplink.addresses)
     for exchange in network.exchanges.values():
-        for port in exchange.ports:
-            yield from ((interface.network, f"exchange {exchange.name}") for interface in port.addresses)
+        yield from (interface.network for port in exchange.ports for interface in port.addresses)
     for link in network.links.values():
-        yield from ((i.network, f"link {link.name}") for addresses in link.addresses.values() for i in addresses)
+        yield from (interface.network for addresses in link.addresses.values() for interface in addresses)
     for customer in network.customers.values():
-        ports = customer.addresses.values()
-        yield from ((i.network, f"customer {customer.name}") for addresses in ports for i in addresses)
+        yield from (interface.network for addresses in customer.addresses.values() for interface in addresses)
     for router in network.routers.values():
-        yield from ((ip_network(loopback), f"router {router.name}") for loopback in router.loopbacks)
+        yield from (ip_network(loopback) for loopback in router.loopbacks)
 
 
 def _stated_as(network: Network) -> Iterator[int]:

@@ -6,6 +6,7 @@ stays given (`numbers.lock.yaml`), as in a package manager's lock file. Stated n
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -44,7 +45,7 @@ class Allocator:
         self._locked = dict(numbers.given)
         self._renamed = renamed
         self._used: dict[str, str] = {}
-        self._networks: dict[tuple[int, int], dict[int, str]] = {}
+        self._networks: dict[tuple[int, int], list[int]] = {}
         self._integers: dict[str, set[int]] = {}
         self._stated: list[IPNetwork] = []
         for key, value in self._locked.items():
@@ -54,10 +55,10 @@ class Allocator:
         """Return everything locked before and given now, without the old keys of renamed elements."""
         return Numbers(dict(sorted({**self._locked, **self._used}.items())))
 
-    def reserve(self, network: IPNetwork, why: str) -> None:
+    def reserve(self, network: IPNetwork) -> None:
         """Keep a stated network from being given to anybody else; a locked number that overlaps it is given anew."""
         self._stated.append(network)
-        self._add_network(network, why)
+        self._add_network(network)
 
     def reserve_integer(self, space: str, value: int) -> None:
         """Keep a stated integer (an AS number) from being given to anybody else."""
@@ -78,7 +79,7 @@ class Allocator:
             network = _nth(pools, length, (start + step) % total)
             if self._free(network):
                 self._use(key, str(network))
-                self._add_network(network, key)
+                self._add_network(network)
                 return network, False
         raise NumbersError(f"every number of the pool for {key} is given", hint="state a larger pool under `pools:`")
 
@@ -135,12 +136,12 @@ class Allocator:
     def _reserve(self, key: str, value: str) -> None:
         if "/" in value:
             try:
-                self._add_network(ip_network(value), key)
+                self._add_network(ip_network(value))
             except ValueError as error:
                 raise NumbersError(f"numbers.lock.yaml: {key}: {value} is not a network") from error
 
-    def _add_network(self, network: IPNetwork, why: str) -> None:
-        self._networks.setdefault((network.version, network.prefixlen), {})[int(network.network_address)] = why
+    def _add_network(self, network: IPNetwork) -> None:
+        insort(self._networks.setdefault((network.version, network.prefixlen), []), int(network.network_address))
 
     def _free(self, network: IPNetwork) -> bool:
         """Tell whether nothing that was given or stated overlaps the network."""
@@ -149,10 +150,14 @@ class Allocator:
             if version != network.version:
                 continue
             if length <= network.prefixlen:
-                if (start >> (bits - length) << (bits - length)) in starts:
+                cover = start >> (bits - length) << (bits - length)
+                index = bisect_left(starts, cover)
+                if index < len(starts) and starts[index] == cover:
                     return False
-            elif any(start <= other <= int(network.broadcast_address) for other in starts):
-                return False
+            else:
+                index = bisect_left(starts, start)
+                if index < len(starts) and starts[index] <= int(network.broadcast_address):
+                    return False
         return True
 
 

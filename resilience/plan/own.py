@@ -237,14 +237,14 @@ def plan_hosts(draft: Draft) -> None:
 def _reserve_stated_hosts(draft: Draft) -> None:
     for service in draft.network.services.values():
         for address in service.addresses:
-            draft.allocator.reserve(ip_interface(address).network, f"service {service.name}")
+            draft.allocator.reserve(ip_interface(address).network)
     for customer in draft.network.customers.values():
         for prefix in customer.prefixes:
-            draft.allocator.reserve(prefix, f"customer {customer.name}")
+            draft.allocator.reserve(prefix)
     for prefix in draft.network.prefixes:
         if prefix.version == 4:  # the first and last address of a prefix confuse too much equipment to be hosts
             for address in (prefix.network_address, prefix.broadcast_address):
-                draft.allocator.reserve(ip_interface(address).network, "network and broadcast address")
+                draft.allocator.reserve(ip_interface(address).network)
 
 
 def _host_address(draft: Draft, key: str, family: int) -> Address:
