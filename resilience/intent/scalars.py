@@ -1,0 +1,560 @@
+"""The scalars of the language: how each is read from text, what is said when it cannot be, and its JSON Schema.
+
+Each class stands in `Annotated` beside the Python type that it yields. `refuse` carries our own words
+through pydantic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, ip_address, ip_interface, ip_network
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from resilience.intent.problems import join_names, nearest, show
+from resilience.intent.reader import Quoted
+from resilience.model.network import IPAddress, IPInterface, IPNetwork, SecretRef
+from resilience.model.units import parse_capacity_bps, parse_duration_ms, show_duration
+
+NAME_LENGTH = 40
+ANY_ROUTER = "*"
+"""The key under which a value stands that is stated for the only router, without naming it."""
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
+_SUFFIXES = re.compile(r"(?:\d+(?:\.\d+)?)(?:[a-zA-Z]+)?", re.ASCII)
+_LENGTH = re.compile(r"/[0-9]{1,3}", re.ASCII)
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?/(?:day|week|month|year)", re.ASCII)
+_COMMUNITY = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10}){1,2}", re.ASCII)
+_ENVIRONMENT = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_PATH = re.compile(r"(?:file|vault):[!-~](?:[ -~]*[!-~])?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_TEXT_LENGTH = 200
+_NUMBER_LENGTH = 12
+_RESERVED_AS = (
+    (0, 0, "it means no AS at all (RFC 7607)"),
+    (23456, 23456, "it is AS_TRANS, which stands for numbers above 65535 (RFC 6793)"),
+    (65535, 65535, "it is reserved (RFC 7300)"),
+    (65552, 131071, "it is reserved by IANA"),
+    (4294967295, 4294967295, "it is reserved (RFC 7300)"),
+)
+_INTERFACE_WORDS = frozenset(
+    [
+        "lo",
+        "all",
+        "default",
+        "dev",
+        "type",
+        "name",
+        "up",
+        "down",
+        "via",
+        "src",
+        "table",
+        "metric",
+        "proto",
+        "scope",
+        "onlink",
+        "nexthop",
+        "peer",
+        "broadcast",
+        "label",
+        "local",
+        "mtu",
+        "link",
+        "netns",
+        "master",
+        "vrf",
+        "alias",
+        "group",
+        "index",
+        "parentdev",
+        "set",
+        "add",
+        "del",
+        "show",
+        "help",
+    ]
+)
+_MAPPED = ip_network("::ffff:0:0/96")
+_RESERVED_V4 = (IPv4Network("0.0.0.0/8"), IPv4Network("240.0.0.0/4"))
+
+
+def refuse(rule: str, message: str, hint: str = "") -> PydanticCustomError:
+    """Make the error by which a reader of values says what is wrong."""
+    return PydanticCustomError(rule, "{message}", {"message": message, "hint": hint})
+
+
+def need_text(value: Any, what: str) -> str:
+    """Return a scalar's text; refuse lists, mappings and nothing."""
+    if value is None:
+        raise refuse("empty-value", f"{what} is missing after this key", "give a value, or remove the key")
+    if not isinstance(value, str):
+        raise refuse("wrong-type", f"{what} belongs here, this is {show(value)}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar of the language: `read` makes the typed value of text or raises a refusal."""
+
+    def read(self, value: Any) -> Any:
+        """Return the typed value."""
+        raise NotImplementedError
+
+    def schema(self) -> JsonSchemaValue:
+        """Return what an editor checks."""
+        return {"type": "string"}
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Tell pydantic to read with `read` alone."""
+        return core_schema.no_info_plain_validator_function(
+            self.read, metadata={"pydantic_js_functions": [self._json_schema]}
+        )
+
+    def _json_schema(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return self.schema()
+
+
+@dataclass(frozen=True, slots=True)
+class NameOf(Scalar):
+    """A name: a DNS label."""
+
+    what: str = "a name"
+    wild: bool = False
+    """Whether `ANY_ROUTER` may stand for it."""
+
+    def read(self, value: Any) -> str:
+        """Return the name."""
+        text = need_text(value, self.what)
+        if self.wild and text == ANY_ROUTER:
+            return ANY_ROUTER
+        if len(text) <= NAME_LENGTH and _NAME.fullmatch(text):
+            return str(text)
+        hint = f"names hold a-z, 0-9 and '-' inside, at most {NAME_LENGTH} characters"
+        better = re.sub(r"[^a-z0-9]+", "-", text.lower()[: 2 * NAME_LENGTH]).strip("-")[:NAME_LENGTH].strip("-")
+        if len(text) > NAME_LENGTH:
+            raise refuse("bad-name", f"the name {show(text)} has {len(text)} characters", hint)
+        if better and better != text:
+            hint += f": perhaps '{better}'"
+        raise refuse("bad-name", f"{show(text)} cannot be a name", hint)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern of a DNS label."""
+        return {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTo(Scalar):
+    """A word that a rule resolves later: a name, or a kind and a name."""
+
+    what: str = "a name"
+
+    def read(self, value: Any) -> str:
+        """Return the words with single spaces between them."""
+        return " ".join(need_text(value, self.what).split())
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Scalar):
+    """A whole number in a range."""
+
+    what: str
+    low: int
+    high: int
+
+    def read(self, value: Any) -> int:
+        """Return the number."""
+        number = read_integer(value, self.what)
+        if not self.low <= number <= self.high:
+            raise refuse("bad-number", f"{self.what} lies between {self.low} and {self.high}, this is {number}")
+        return number
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the range."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+def read_integer(value: Any, what: str) -> int:
+    """Return a whole number written in base 10, without quotes."""
+    text = need_text(value, what)
+    if not _INTEGER.fullmatch(text):
+        raise refuse("bad-number", f"{what} is a whole number, this is {show(text)}")
+    digits = text.lstrip("+-")
+    if isinstance(value, Quoted):
+        raise refuse("bad-number", f"{what} is a number, this is text in quotes", f"write {int(text)}")
+    if len(digits) > 1 and digits.startswith("0"):
+        hint = f"write {int(text)} without leading zeros"
+        raise refuse("bad-number", f"{text} is a number of base 8 to many YAML readers", hint)
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class AsNumber(Scalar):
+    """An AS number that may be used."""
+
+    def read(self, value: Any) -> int:
+        """Return the number."""
+        if isinstance(value, str) and re.fullmatch(r"[Aa][Ss] ?[0-9]{1,10}", value):
+            raise refuse("bad-number", f"an AS number is a number, this is {show(value)}", f"write {value[2:].strip()}")
+        number = read_integer(value, "an AS number")
+        if not 0 <= number <= 4_294_967_295:
+            raise refuse("bad-asn", f"there is no AS {number}", "AS numbers lie between 1 and 4294967294")
+        for low, high, why in _RESERVED_AS:
+            if low <= number <= high:
+                raise refuse(
+                    "bad-asn",
+                    f"AS {number} cannot be used: {why}",
+                    "examples use 64496-64511 and 65536-65551 (RFC 5398)",
+                )
+        return number
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the range."""
+        return {"type": "integer", "minimum": 1, "maximum": 4_294_967_294}
+
+
+@dataclass(frozen=True, slots=True)
+class Switch(Scalar):
+    """True or false."""
+
+    def read(self, value: Any) -> bool:
+        """Return the truth value."""
+        text = need_text(value, "true or false")
+        if isinstance(value, Quoted) or text.lower() not in {"true", "false", "yes", "no", "on", "off"}:
+            raise refuse("wrong-type", f"true or false belongs here, this is {show(text)}", "write true or false")
+        return text.lower() in {"true", "yes", "on"}
+
+    def schema(self) -> JsonSchemaValue:
+        """Return a boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Scalar):
+    """One of a few words; yields what `make` makes of it."""
+
+    what: str
+    words: tuple[str, ...]
+    make: Callable[[str], Any] = str
+
+    def read(self, value: Any) -> Any:
+        """Return the word."""
+        text = need_text(value, self.what)
+        if text not in self.words:
+            near = nearest(text, self.words)
+            hint = f"did you mean '{near}'?" if near else ""
+            raise refuse("bad-choice", f"{self.what} is {join_names(self.words)}, not {show(text)}", hint)
+        return self.make(str(text))
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the words."""
+        return {"enum": list(self.words)}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Scalar):
+    """A duration with its unit; yields milliseconds."""
+
+    what: str
+    low_ms: int
+    high_ms: int
+    why: str = ""
+
+    def read(self, value: Any) -> int:
+        """Return milliseconds."""
+        text = need_text(value, self.what)
+        if len(text) <= _NUMBER_LENGTH and text.isascii():
+            try:
+                value_ms = parse_duration_ms(text)
+            except ValueError:
+                pass
+            else:
+                return self._within(value_ms)
+        hint = "a duration is a number with a unit: 300ms, 9s, 3m, 1h"
+        if isinstance(value, str) and _INTEGER.fullmatch(text):
+            hint = f"a duration needs its unit: {text}ms, {text}s"
+        raise refuse("bad-duration", f"{self.what} is a duration, this is {show(text)}", hint)
+
+    def _within(self, value_ms: int) -> int:
+        if self.low_ms <= value_ms <= self.high_ms:
+            return value_ms
+        low, high = show_duration(self.low_ms), show_duration(self.high_ms)
+        message = f"{self.what} lies between {low} and {high}, this is {show_duration(value_ms)}"
+        raise refuse("bad-duration", message, self.why)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity(Scalar):
+    """Bits a second with a unit."""
+
+    def read(self, value: Any) -> int:
+        """Return bits a second."""
+        text = need_text(value, "a capacity")
+        if len(text) <= _NUMBER_LENGTH and text.isascii():
+            try:
+                found = parse_capacity_bps(text)
+            except ValueError:
+                pass
+            else:
+                return self._within(text, found)
+        hint = "a capacity is a number of bits a second with a unit: 512k, 50M, 10G"
+        amount = re.match(r"\d{1,9}", text, re.ASCII)
+        if amount and text[amount.end() :].strip().lower() in {"m", "mb", "mbps", "mbit", "mbit/s", "mb/s"}:
+            hint = f"write {amount[0]}M"
+        elif amount and text[amount.end() :].strip().lower() in {"g", "gb", "gbps", "gbit", "gbit/s", "gb/s"}:
+            hint = f"write {amount[0]}G"
+        raise refuse("bad-capacity", f"{show(text)} is not a capacity", hint)
+
+    def _within(self, text: str, found: int) -> int:
+        if 1_000 <= found <= 100 * 10**12:
+            return found
+        raise refuse("bad-capacity", f"a capacity lies between 1k and 100T bits a second, this is {show(text)}")
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": ["string", "integer"], "pattern": r"^[0-9]+(\.[0-9]+)?[kMGT]?$"}
+
+
+@dataclass(frozen=True, slots=True)
+class FreeText(Scalar):
+    """One line of text for people."""
+
+    what: str
+
+    def read(self, value: Any) -> str:
+        """Return the text."""
+        text = need_text(value, self.what).strip()
+        if len(text) > _TEXT_LENGTH:
+            raise refuse("bad-text", f"{self.what} has {len(text)} characters; at most {_TEXT_LENGTH} are allowed")
+        if not text.isprintable():
+            hint = "configurations carry it in a comment, which a line break would end"
+            raise refuse("bad-text", f"{self.what} is one line without control characters", hint)
+        return text
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the length."""
+        return {"type": "string", "maxLength": _TEXT_LENGTH}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate(Scalar):
+    """How often something is expected: a number a period."""
+
+    def read(self, value: Any) -> str:
+        """Return the rate."""
+        text = need_text(value, "a rate")
+        if not _RATE.fullmatch(text):
+            hint = "how often it happens: 4/year, 0.5/month; the periods are day, week, month and year"
+            raise refuse("bad-rate", f"{show(text)} is not a rate", hint)
+        return str(text)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(day|week|month|year)$"}
+
+
+@dataclass(frozen=True, slots=True)
+class AddressOf(Scalar):
+    """An address without a prefix length."""
+
+    what: str = "an address"
+
+    def read(self, value: Any) -> IPAddress:
+        """Return the address."""
+        text = need_text(value, self.what)
+        host, slash, _ = text.partition("/")
+        found = _parse_address(host, text)
+        if slash:
+            raise refuse("prefix-as-address", f"{self.what} stands here without a prefix length", f"write {host}")
+        return refuse_special(found)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return a loose pattern: the reader is exact."""
+        return {"type": "string", "pattern": "^[0-9A-Fa-f:.]+$"}
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceAddress(Scalar):
+    """An interface's address with its prefix length."""
+
+    def read(self, value: Any) -> IPInterface:
+        """Return the address with its network."""
+        text = need_text(value, "an address with its prefix length")
+        host, _, length = text.partition("/")
+        found = _parse_address(host, text)
+        if not length:
+            hint = f"write {host}/{30 if found.version == 4 else 64} if that is its length"
+            raise refuse("address-without-length", f"the interface's address {found} needs its prefix length", hint)
+        try:
+            interface = ip_interface(_with_length(text))
+        except ValueError:
+            raise _not_a_prefix(text) from None
+        refuse_special(interface.ip)
+        return interface
+
+    def schema(self) -> JsonSchemaValue:
+        """Return a loose pattern: the reader is exact."""
+        return {"type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix(Scalar):
+    """A network with its length."""
+
+    def read(self, value: Any) -> IPNetwork:
+        """Return the network."""
+        text = need_text(value, "a prefix")
+        host, slash, _ = text.partition("/")
+        found = _parse_address(host, text)
+        if not slash:
+            hint = f"write {host}/{24 if found.version == 4 else 48} if that is its length"
+            raise refuse("bad-prefix", f"the prefix {found} needs its length", hint)
+        try:
+            network = ip_network(_with_length(text), strict=False)
+        except ValueError:
+            raise _not_a_prefix(text) from None
+        if network.network_address != found:
+            message = f"{show(text)} is a host in a network, where the network itself belongs"
+            raise refuse("host-in-prefix", message, f"write {network}")
+        return network
+
+    def schema(self) -> JsonSchemaValue:
+        """Return a loose pattern: the reader is exact."""
+        return {"type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"}
+
+
+def _parse_address(host: str, text: str) -> IPAddress:
+    if "%" not in host and len(host) < 48:
+        try:
+            return ip_address(str(host))
+        except ValueError:
+            pass
+    hint = "IPv4 is written as 192.0.2.1, IPv6 as 2001:db8::1"
+    if re.fullmatch(r"[0-9.]+", host) and any(len(part) > 1 and part.startswith("0") for part in host.split(".")):
+        hint = "numbers with leading zeros are read as base 8 by some programs: leave the zeros out"
+    raise refuse("bad-address", f"{show(text)} is not an IP address", hint)
+
+
+def _with_length(text: str) -> str:
+    _, _, length = text.partition("/")
+    if not _LENGTH.fullmatch(f"/{length}"):
+        raise _not_a_prefix(text)
+    return str(text)
+
+
+def _not_a_prefix(text: str) -> PydanticCustomError:
+    hint = "the length after '/' is 0 to 32 for IPv4, 0 to 128 for IPv6; masks such as 255.255.255.0 are not used"
+    return refuse("bad-prefix", f"{show(text)} has no valid prefix length", hint)
+
+
+def refuse_special(address: IPAddress) -> IPAddress:
+    """Return an ordinary unicast address; refuse all others."""
+    kind = ""
+    if address.is_unspecified:
+        kind = "the unspecified address"
+    elif address.is_multicast:
+        kind = "a multicast address"
+    elif address.is_loopback:
+        kind = "a loopback address"
+    elif address.is_link_local:
+        kind = "a link-local address"
+    elif isinstance(address, IPv6Address):
+        kind = "an IPv4 address inside IPv6" if address in _MAPPED else ""
+    elif any(address in network for network in _RESERVED_V4):
+        kind = "a reserved address"
+    if kind:
+        raise refuse("unusable-address", f"{address} is {kind}", "an ordinary unicast address belongs here")
+    return address
+
+
+@dataclass(frozen=True, slots=True)
+class Community(Scalar):
+    """A BGP community, standard or large."""
+
+    def read(self, value: Any) -> str:
+        """Return the community's text."""
+        text = need_text(value, "a community")
+        parts = [int(part) for part in text.split(":")] if _COMMUNITY.fullmatch(text) else []
+        limit = 65_535 if len(parts) == 2 else 4_294_967_295
+        if not parts or max(parts) > limit:
+            hint = 'write "64496:70" (two numbers up to 65535) or "64496:1:70" (three up to 4294967295), in quotes'
+            raise refuse("bad-community", f"{show(text)} is not a BGP community", hint)
+        return str(text)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": "^[0-9]{1,10}(:[0-9]{1,10}){1,2}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceName(Scalar):
+    """A name that Linux gives to a port."""
+
+    def read(self, value: Any) -> str:
+        """Return the name."""
+        text = need_text(value, "an interface name")
+        if len(text) > 15:
+            message = f"the interface name {show(text)} has {len(text)} characters; Linux allows 15"
+            raise refuse("bad-interface", message)
+        if not _INTERFACE.fullmatch(text):
+            hint = "letters, digits and - _ . are allowed; a VLAN is stated by `vlan:`"
+            raise refuse("bad-interface", f"{show(text)} cannot be an interface name", hint)
+        if text.lower() in _INTERFACE_WORDS:
+            message = f"{show(text)} is a word of the ip command or the kernel, not a port"
+            raise refuse("bad-interface", message, "state the port's real name, such as eth0, ether1 or enp1s0")
+        return str(text)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Zone(Scalar):
+    """A DNS zone's name."""
+
+    def read(self, value: Any) -> str:
+        """Return the name in lower case, without a final dot."""
+        text = need_text(value, "a DNS zone").lower()
+        labels = text.removesuffix(".").split(".")
+        if len(text) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+            hint = "a zone is a domain name: labels of a-z, 0-9 and '-', at most 63 characters each, with dots between"
+            raise refuse("bad-zone", f"{show(text)} is not a DNS zone", hint)
+        return ".".join(labels)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "maxLength": 253}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret(Scalar):
+    """Where a secret is kept. What is refused is never shown: it may be the secret."""
+
+    def read(self, value: Any) -> SecretRef:
+        """Return the reference."""
+        hint = "write where it is kept: env:NAME, file:PATH or vault:PATH"
+        if value is None:
+            raise refuse("empty-value", "a secret's reference is missing after this key", hint)
+        if not isinstance(value, str):
+            raise refuse("wrong-type", f"a secret's reference belongs here, this is {show(value)}", hint)
+        if _ENVIRONMENT.fullmatch(value) or (_PATH.fullmatch(value) and len(value) <= _TEXT_LENGTH):
+            return SecretRef(str(value))
+        message = "a secret never stands in an intent"
+        if value.startswith(("env:", "file:", "vault:")):
+            message = "this reference to a secret is not well-formed"
+        raise refuse("literal-secret", message, hint)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return the pattern."""
+        return {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|(file|vault):.+)$"}
