@@ -1,0 +1,262 @@
+"""The view of a router that runs FRR: everything its templates print, decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resilience.model.network import Bfd
+from resilience.model.plan import (
+    MAIN_TABLE,
+    OSPF_DEAD_S,
+    OSPF_HELLO_S,
+    Address,
+    BgpRole,
+    Interface,
+    Neighbor,
+    Node,
+    Plan,
+    StaticRoute,
+)
+from resilience.render.banner import banner
+from resilience.render.frr_policy import DISCARD, FrrList, FrrMap, FrrPolicies
+from resilience.render.secret import ResolveSecret, password_text
+from resilience.render.text import description, identifier, interface_name, seconds
+
+ACCEPT_ALL = "accept-all"
+"""Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
+ORIGIN_OWN = "origin-own"
+ORIGIN_INTERNAL = "origin-internal"
+
+
+@dataclass(frozen=True, slots=True)
+class FrrBfd:
+    """A BFD profile. `multihop`: for sessions between loopbacks, several routers apart."""
+
+    name: str
+    interval_ms: int
+    multiplier: int
+    multihop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrrStatic:
+    """A static route, one line for each next hop."""
+
+    command: str
+    prefix: str
+    ways: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrrInterface:
+    """An interface as zebra, ospfd and ospf6d see it."""
+
+    name: str
+    description: str
+    families: tuple[str, ...]
+    """Commands of the IGP's families that run here: `ip ospf`, `ipv6 ospf6`."""
+    cost: int = 1
+    passive: bool = False
+    bfd: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrrNeighbor:
+    """A BGP session."""
+
+    address: str
+    asn: int
+    description: str
+    source: str
+    family: int
+    keepalive_s: int
+    hold_s: int
+    connect_s: int
+    bfd: str | None
+    role: BgpRole | None
+    password: str | None
+    ttl_security: bool
+    enforce_first_as: bool
+    graceful_restart: bool
+    default_originate: bool
+    next_hop_self: bool
+    route_reflector_client: bool
+    route_server_client: bool
+    maximum_prefixes: int | None
+    import_map: str | None
+    export_map: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrrFamily:
+    """One address family of BGP. `networks`: (prefix, route map that tags it)."""
+
+    name: str
+    networks: tuple[tuple[str, str], ...]
+    neighbors: tuple[FrrNeighbor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrrView:
+    """All that `templates/frr` needs."""
+
+    banner: tuple[str, ...]
+    hostname: str
+    asn: int | None
+    router_id: str
+    cluster_id: str | None
+    multipath: int
+    ospf: bool
+    draining: bool
+    rpki: tuple[tuple[str, int], ...]
+    bfd: tuple[FrrBfd, ...]
+    statics: tuple[FrrStatic, ...]
+    interfaces: tuple[FrrInterface, ...]
+    policies: FrrPolicies
+    prefix_lists: tuple[tuple[str, FrrList], ...]
+    maps: tuple[FrrMap, ...]
+    accept_all: str | None
+    neighbors: tuple[FrrNeighbor, ...]
+    families: tuple[FrrFamily, ...]
+    hello_s: int = OSPF_HELLO_S
+    dead_s: int = OSPF_DEAD_S
+    origin_own: str = ORIGIN_OWN
+    origin_internal: str = ORIGIN_INTERNAL
+
+
+def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
+    """Return the view of an FRR router."""
+    around = plan.neighbors(node.name)
+    policies = _policies(node)
+    neighbors = tuple(_neighbor(neighbor, resolve) for neighbor in around)
+    open_maps = any(ACCEPT_ALL in (n.import_map, n.export_map) for n in neighbors)
+    statics = tuple(_static(route) for route in node.statics)
+    return FrrView(
+        banner=banner(node),
+        hostname=node.name,
+        asn=node.asn,
+        router_id=str(node.router_id),
+        cluster_id=str(node.cluster_id) if node.cluster_id else None,
+        multipath=node.multipath,
+        ospf=node.ospf,
+        draining=node.draining,
+        rpki=tuple((str(server.address), server.port) for server in node.rpki),
+        bfd=_profiles(node, around),
+        statics=statics + (_discards() if policies.discards else ()),
+        interfaces=_interfaces(node),
+        policies=policies,
+        prefix_lists=tuple(policies.prefix_lists),
+        maps=tuple(policies.maps),
+        accept_all=ACCEPT_ALL if open_maps else None,
+        neighbors=neighbors,
+        families=tuple(_family(node, neighbors, family) for family in (4, 6)),
+    )
+
+
+def _policies(node: Node) -> FrrPolicies:
+    policies = FrrPolicies(node.asn or 0)
+    for prefix_list in node.prefix_lists:
+        policies.add_prefix_list(prefix_list)
+    for as_list in node.as_lists:
+        policies.add_as_list(as_list)
+    for policy in node.policies:
+        policies.add_policy(policy)
+    return policies
+
+
+def _profile_name(bfd: Bfd | None, *, multihop: bool = False) -> str | None:
+    if bfd is None:
+        return None
+    return f"{'multihop' if multihop else 'direct'}-{bfd.interval_ms}x{bfd.multiplier}"
+
+
+def _profiles(node: Node, around: tuple[Neighbor, ...]) -> tuple[FrrBfd, ...]:
+    found = {(i.bfd, False) for i in node.interfaces if i.bfd is not None and i.ospf is not None}
+    found |= {(n.local.bfd, n.local.interface is None) for n in around if n.local.bfd is not None}
+    profiles = [
+        FrrBfd(_profile_name(bfd, multihop=multihop) or "", bfd.interval_ms, bfd.multiplier, multihop)
+        for bfd, multihop in found
+        if bfd is not None
+    ]
+    return tuple(sorted(profiles, key=lambda profile: profile.name))
+
+
+def _static(route: StaticRoute) -> FrrStatic:
+    return FrrStatic(
+        command="ip route" if route.prefix.version == 4 else "ipv6 route",
+        prefix=str(route.prefix),
+        ways=tuple(f"{hop.address} {interface_name(hop.interface)}" for hop in route.next_hops) or ("blackhole",),
+        table="" if route.table == MAIN_TABLE else f" table {route.table}",
+    )
+
+
+def _discards() -> tuple[FrrStatic, ...]:
+    return (
+        FrrStatic("ip route", f"{DISCARD[4]}/32", ("blackhole",), ""),
+        FrrStatic("ipv6 route", f"{DISCARD[6]}/128", ("blackhole",), ""),
+    )
+
+
+def _interfaces(node: Node) -> tuple[FrrInterface, ...]:
+    loopback = FrrInterface("lo", "", _igp_families(node.loopbacks) if node.ospf else (), passive=True)
+    return (loopback, *(_interface(interface) for interface in node.interfaces))
+
+
+def _igp_families(addresses: tuple[Address, ...]) -> tuple[str, ...]:
+    versions = {address.ip.version for address in addresses}
+    return tuple(name for version, name in ((4, "ip ospf"), (6, "ipv6 ospf6")) if version in versions)
+
+
+def _interface(interface: Interface) -> FrrInterface:
+    name, text = interface_name(interface.name), description(f"to {interface.peer}, {interface.segment}")
+    if interface.ospf is None:
+        return FrrInterface(name, text, ())
+    passive = interface.ospf.passive
+    return FrrInterface(
+        name=name,
+        description=text,
+        families=_igp_families(interface.addresses),
+        cost=interface.ospf.cost,
+        passive=passive,
+        bfd=None if passive else _profile_name(interface.bfd),
+    )
+
+
+def _neighbor(neighbor: Neighbor, resolve: ResolveSecret) -> FrrNeighbor:
+    session, local, remote = neighbor.session, neighbor.local, neighbor.remote
+    external = local.asn != remote.asn
+    without = ACCEPT_ALL if external else None
+    return FrrNeighbor(
+        address=str(remote.address),
+        asn=remote.asn,
+        description=description(f"{session.name} to {remote.node}"),
+        source=str(local.address),
+        family=session.family,
+        keepalive_s=seconds(local.keepalive_ms),
+        hold_s=max(3, seconds(local.hold_ms)),
+        connect_s=seconds(local.connect_retry_ms),
+        bfd=_profile_name(local.bfd, multihop=local.interface is None),
+        role=local.role if external else None,
+        password=password_text(local.password, resolve),
+        ttl_security=local.ttl_security and external,
+        # A route server leaves its own AS out of the path (RFC 7947).
+        enforce_first_as=external and not remote.route_server,
+        graceful_restart=local.graceful_restart,
+        default_originate=local.default_originate,
+        next_hop_self=local.next_hop_self,
+        route_reflector_client=local.route_reflector_client,
+        route_server_client=local.route_server,
+        maximum_prefixes=local.maximum_prefixes,
+        import_map=identifier(local.import_policy) if local.import_policy else without,
+        export_map=identifier(local.export_policy) if local.export_policy else without,
+    )
+
+
+def _family(node: Node, neighbors: tuple[FrrNeighbor, ...], family: int) -> FrrFamily:
+    networks = tuple(
+        (str(origination.prefix), ORIGIN_OWN if origination.own else ORIGIN_INTERNAL)
+        for origination in node.originations
+        if origination.prefix.version == family
+    )
+    return FrrFamily(f"ipv{family} unicast", networks, tuple(n for n in neighbors if n.family == family))

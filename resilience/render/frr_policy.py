@@ -1,0 +1,176 @@
+"""Vendor-neutral policy as FRR says it: route maps, and the lists that they refer to.
+
+FRR keeps one `match as-path` a route-map entry. A term with several conditions on the path calls a helper route map
+for each further one; `call` holds when the called map permits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from resilience.model.policy import AsList, Community, LargeCommunity, Match, Policy, PrefixList, Term
+from resilience.render.as_regex import as_range_expression, longer_than_expression, not_first_expression
+from resilience.render.text import comment, identifier
+
+DISCARD = {4: "192.0.0.8", 6: "100::1"}
+"""Next hops that lead to nothing: the IPv4 dummy address (RFC 7600) and the discard prefix (RFC 6666)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrrList:
+    """The body lines of one named list, each after its sequence number."""
+
+    name: str
+    entries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrrEntry:
+    """One entry of a route map."""
+
+    sequence: int
+    permit: bool
+    name: str
+    comment: str = ""
+    prefixes: str | None = None
+    as_path: str | None = None
+    community: str | None = None
+    large_community: str | None = None
+    rpki_invalid: bool = False
+    call: str | None = None
+    local_preference: int | None = None
+    metric: int | None = None
+    strip: str | None = None
+    communities: str = ""
+    large_communities: str = ""
+    prepend: str = ""
+    next_hop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrrMap:
+    """A route map. `ip` is the keyword of its family."""
+
+    name: str
+    ip: str
+    entries: tuple[FrrEntry, ...]
+    last: int
+    """Sequence number of the final deny."""
+
+
+@dataclass(slots=True)
+class FrrPolicies:
+    """Collects what the policies of one node need: lists named by their content, helper maps, route maps."""
+
+    asn: int
+    prefix_lists: list[tuple[str, FrrList]] = field(default_factory=list)
+    as_paths: dict[str, FrrList] = field(default_factory=dict)
+    communities: dict[str, FrrList] = field(default_factory=dict)
+    large_communities: dict[str, FrrList] = field(default_factory=dict)
+    own: str | None = None
+    maps: list[FrrMap] = field(default_factory=list)
+    discards: bool = False
+
+    def add_prefix_list(self, prefix_list: PrefixList) -> None:
+        """Add a list; one without rules becomes a list that matches nothing (FRR's own empty list matches all)."""
+        ip = _ip(prefix_list.family)
+        entries = tuple(_prefix_entry(rule.prefix.with_prefixlen, rule.low, rule.high) for rule in prefix_list.rules)
+        nothing = ("deny any",)
+        self.prefix_lists.append((ip, FrrList(identifier(prefix_list.name), entries or nothing)))
+
+    def add_as_list(self, as_list: AsList) -> None:
+        """Add a list of AS ranges as expressions, one for each range."""
+        entries = tuple(f"permit {as_range_expression(low, high)}" for low, high in as_list.ranges)
+        self.as_paths[as_list.name] = FrrList(identifier(as_list.name), entries or ("deny .*",))
+
+    def add_policy(self, policy: Policy) -> None:
+        """Add a route map, and before it whatever it refers to."""
+        entries = tuple(self._entry(policy, 10 * (number + 1), term) for number, term in enumerate(policy.terms))
+        self.maps.append(FrrMap(identifier(policy.name), _ip(policy.family), entries, 10 * len(entries) + 10))
+
+    def _entry(self, policy: Policy, sequence: int, term: Term) -> FrrEntry:
+        match = term.match
+        paths = self._path_lists(match)
+        actions = term.accept
+        return FrrEntry(
+            sequence=sequence,
+            permit=term.accept,
+            name=comment(term.name),
+            comment=comment(term.comment),
+            prefixes=match.prefixes,
+            as_path=paths[0] if paths else None,
+            call=self._helper(f"{policy.name}-{sequence}", _ip(policy.family), paths[1:]),
+            community=self._community_list(match.communities),
+            large_community=self._large_list(match.large_communities),
+            rpki_invalid=match.rpki_invalid,
+            local_preference=term.local_preference if actions else None,
+            metric=term.metric if actions else None,
+            strip=self._own_list() if actions and term.strip_own else None,
+            communities=" ".join(f"{a}:{b}" for a, b in term.add_communities) if actions else "",
+            large_communities=" ".join(f"{a}:{b}:{c}" for a, b, c in term.add_large_communities) if actions else "",
+            prepend=" ".join([str(self.asn)] * term.prepend) if actions else "",
+            next_hop=self._next_hop(policy.family, term) if actions else None,
+        )
+
+    def _path_lists(self, match: Match) -> list[str]:
+        """Return the names of the AS path lists that must all match."""
+        names = [match.as_path_has] if match.as_path_has is not None else []
+        if match.not_first_as is not None:
+            name = f"not-first-{match.not_first_as}"
+            self.as_paths[name] = FrrList(name, (f"deny {not_first_expression(match.not_first_as)}", "permit .*"))
+            names.append(name)
+        if match.path_longer_than is not None:
+            name = f"longer-than-{match.path_longer_than}"
+            self.as_paths[name] = FrrList(name, (f"permit {longer_than_expression(match.path_longer_than)}",))
+            names.append(name)
+        return names
+
+    def _helper(self, name: str, ip: str, paths: list[str]) -> str | None:
+        if not paths:
+            return None
+        entry = FrrEntry(
+            sequence=10, permit=True, name=name, as_path=paths[0], call=self._helper(f"{name}-more", ip, paths[1:])
+        )
+        self.maps.append(FrrMap(name, ip, (entry,), 20))
+        return name
+
+    def _community_list(self, communities: tuple[Community, ...]) -> str | None:
+        if not communities:
+            return None
+        texts = [f"{a}:{b}" for a, b in communities]
+        return _named(self.communities, texts)
+
+    def _large_list(self, communities: tuple[LargeCommunity, ...]) -> str | None:
+        if not communities:
+            return None
+        texts = [f"{a}:{b}:{c}" for a, b, c in communities]
+        return _named(self.large_communities, texts)
+
+    def _own_list(self) -> str:
+        self.own = f"own-{self.asn}"
+        return self.own
+
+    def _next_hop(self, family: int, term: Term) -> str | None:
+        if term.discard:
+            self.discards = True
+            return f"next-hop {DISCARD[family]}" if family == 4 else f"next-hop global {DISCARD[family]}"
+        return "next-hop peer-address" if term.next_hop_self else None
+
+
+def _named(lists: dict[str, FrrList], texts: list[str]) -> str:
+    """Name a list by what it holds, so that a change elsewhere never renames it."""
+    name = "any-" + "-or-".join(text.replace(":", "_") for text in texts)
+    lists[name] = FrrList(name, tuple(f"permit {text}" for text in texts))
+    return name
+
+
+def _ip(family: int) -> str:
+    return "ip" if family == 4 else "ipv6"
+
+
+def _prefix_entry(prefix: str, low: int, high: int) -> str:
+    """Write a rule; FRR wants `ge` above the prefix's own length and leaves out what follows from it."""
+    length = int(prefix.rpartition("/")[2])
+    lower = f" ge {low}" if low > length else ""
+    upper = f" le {high}" if high > length else ""
+    return f"permit {prefix}{lower}{upper}"

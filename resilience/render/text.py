@@ -1,0 +1,50 @@
+"""Turn what comes from names and people into text that no daemon can misread.
+
+Configurations are not escaped by the template engine, so every text passes one of these functions first.
+"""
+
+from __future__ import annotations
+
+import re
+
+from resilience.errors import ResilienceError
+
+_NOT_PRINTABLE = re.compile(r"[^ -~]+")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ._:/,()+-]+")
+_NOT_SYMBOL = re.compile(r"[^A-Za-z0-9_]")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,200}")
+
+
+def comment(text: str) -> str:
+    """Return text for a comment: one line of printable ASCII, so that it can never end the comment."""
+    return _NOT_PRINTABLE.sub(" ", text).strip()[:400]
+
+
+def description(text: str) -> str:
+    """Return text for a description: letters, digits and harmless punctuation, at most 80 characters."""
+    return _NOT_PLAIN.sub(" ", text).strip()[:80]
+
+
+def symbol(*parts: str) -> str:
+    """Return a BIRD symbol. The prefix keeps it apart from every keyword; `-` is no letter there."""
+    return "b_" + _NOT_SYMBOL.sub("_", "_".join(parts))
+
+
+def identifier(name: str) -> str:
+    """Return a name of a policy or list unchanged; a name that is none is a defect of the plan."""
+    if _IDENTIFIER.fullmatch(name) is None:
+        raise ResilienceError(f"not a name that configurations can hold: {name!r}")
+    return name
+
+
+def interface_name(name: str) -> str:
+    """Return an interface's name unchanged; one that would need quoting is a defect of the plan."""
+    if _INTERFACE.fullmatch(name) is None:
+        raise ResilienceError(f"not an interface name: {name!r}")
+    return name
+
+
+def seconds(value_ms: int) -> int:
+    """Return whole seconds, rounded up, one at least: the daemons' BGP timers know nothing finer."""
+    return max(1, -(-value_ms // 1000))
