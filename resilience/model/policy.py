@@ -19,6 +19,9 @@ class Relation(IntEnum):
     ROUTE_SERVER = 3
     PROVIDER = 4
     OWN = 5
+    """One of our declared prefixes."""
+    INTERNAL = 6
+    """A part of them (a service, a user, a static customer); never leaves our AS."""
 
 
 class Direction(StrEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import named, small_network
+from plan_networks import named, small_network
 
 from resilience.errors import NumbersError
 from resilience.model.network import Link, Network, Pools, Router, Uplink

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
-from networks import named, small_network
+from plan_networks import named, small_network
 
 from resilience.errors import UsageError
 from resilience.model.network import Bfd, Objective, Platform, Provider, Router, Uplink
