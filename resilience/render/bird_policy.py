@@ -64,6 +64,11 @@ def _prefixes(rule: PrefixRule) -> str:
     return str(rule.prefix) if exact else f"{rule.prefix}{{{rule.low},{rule.high}}}"
 
 
+def _as_range(ends: tuple[int, int]) -> str:
+    low, high = ends
+    return f"{low}..{high}"
+
+
 def _join(members: Iterable[str]) -> str:
     return ", ".join(members)
 

@@ -6,6 +6,7 @@ Configurations are not escaped by the template engine, so every text passes one 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from resilience.errors import ResilienceError
 
@@ -13,6 +14,7 @@ _NOT_PRINTABLE = re.compile(r"[^ -~]+")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ._:/,()+-]+")
 _NOT_SYMBOL = re.compile(r"[^A-Za-z0-9_]")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_SYMBOL_LENGTH = 63
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,200}")
 
 
@@ -27,8 +29,14 @@ def description(text: str) -> str:
 
 
 def symbol(*parts: str) -> str:
-    """Return a BIRD symbol. The prefix keeps it apart from every keyword; `-` is no letter there."""
-    return "b_" + _NOT_SYMBOL.sub("_", "_".join(parts))
+    """Return a BIRD symbol. The prefix keeps it apart from every keyword; `-` is no letter there.
+
+    BIRD takes 63 characters; a longer one keeps its beginning and ends in a hash of the whole.
+    """
+    name = "b_" + _NOT_SYMBOL.sub("_", "_".join(parts))
+    if len(name) <= _SYMBOL_LENGTH:
+        return name
+    return f"{name[: _SYMBOL_LENGTH - 11]}_{sha256(name.encode()).hexdigest()[:10]}"
 
 
 def identifier(name: str) -> str:
