@@ -117,8 +117,8 @@ def _add_exchanges(draft: Draft) -> None:
         for index, server in enumerate(exchange.route_servers, 1):
             faults = [Fault(FaultKind.KILL, f"rs-{exchange.name}-{index}")]
             _add(draft, ElementKind.ROUTE_SERVER, server.name, faults, at=server.at)
-        for peer in exchange.peers.values():
-            short = f"{exchange.name}-{peer.name}"
+        for label, peer in exchange.peers.items():
+            short = f"{exchange.name}-{label}"
             faults = [
                 Fault(FaultKind.DOWN, session.name)
                 for session in draft.sessions

@@ -76,8 +76,8 @@ def plan_exchange(draft: Draft, exchange: Exchange) -> None:
     for server, party in servers:
         for port, near in zip(exchange.ports, ports, strict=True):
             _route_server_sessions(draft, lan, server, party, port, near)
-    for peer in exchange.peers.values():
-        _plan_peer(draft, lan, peer, ports)
+    for label, peer in exchange.peers.items():
+        _plan_peer(draft, lan, label, peer, ports)
     if not exchange.peers:
         _plan_members(draft, lan, [party for _, party in servers])
 
@@ -297,9 +297,9 @@ def _server_end(
     )
 
 
-def _plan_peer(draft: Draft, lan: _Lan, peer: Peer, ports: list[_Party]) -> None:
+def _plan_peer(draft: Draft, lan: _Lan, label: str, peer: Peer, ports: list[_Party]) -> None:
     """Connect a declared peer: a bilateral session with each of our ports, transit elsewhere."""
-    name = f"peer-{lan.exchange.name}-{peer.name}"
+    name = f"peer-{lan.exchange.name}-{label}"
     stated = tuple(sorted({a.version for a in peer.addresses} & set(draft.families)))
     families = stated or draft.families
     if not stated:
@@ -307,33 +307,31 @@ def _plan_peer(draft: Draft, lan: _Lan, peer: Peer, ports: list[_Party]) -> None
             report_missing(
                 draft,
                 port.node,
-                f"peer {lan.exchange.name}-{peer.name}",
+                f"peer {lan.exchange.name}-{label}",
                 "its address on the LAN",
-                f"ask {peer.name} for it and write it as `address:`",
+                f"ask {label} for it and write it as `address:`",
                 peer.at,
             )
-    node = add_as(
-        draft, name, Role.MEMBER, f"{peer.name} at {lan.exchange.name}", asn=peer.asn, prefixes=not peer.prefixes
-    )
+    node = add_as(draft, name, Role.MEMBER, f"{label} at {lan.exchange.name}", asn=peer.asn, prefixes=not peer.prefixes)
     for prefix in peer.prefixes:
         node.anchor(prefix)
-    party = _stranger(draft, lan, name, peer.name, peer.addresses, families, peer.at)
+    party = _stranger(draft, lan, name, label, peer.addresses, families, peer.at)
     connect(draft, name, "transit-1", Relation.PROVIDER)
-    add_world_host(draft, name, f"{name}-user", f"a user of {peer.name}")
+    add_world_host(draft, name, f"{name}-user", f"a user of {label}")
     for port in ports:
         for family in families:
             _peer_session(draft, lan, peer, party, port, family)
 
 
 def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Party, family: int) -> None:
-    element = f"peer {lan.exchange.name}-{peer.name}"
+    label = party.label
+    element = f"peer {lan.exchange.name}-{label}"
     listed = None
     if any(prefix.version == family for prefix in peer.prefixes):
-        listed = identifier(f"peer_{peer.name}_{family}")
+        listed = identifier(f"peer_{lan.exchange.name}_{label}_{family}")
         draft.nodes[port.node].prefix_lists[listed] = prefix_list(listed, family, peer.prefixes)
     drains = _drains(draft, lan, port.node, element)
-    label = f"{lan.exchange.name}_{peer.name}_{port.node}"
-    ours = _our_end(draft, lan, port, family, label, peer.asn, listed, drains)
+    ours = _our_end(draft, lan, port, family, f"{lan.exchange.name}_{label}_{port.node}", peer.asn, listed, drains)
     ours = replace(
         ours,
         bfd=peer.bfd,
@@ -345,7 +343,7 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
     theirs = replace(theirs, bfd=peer.bfd, hold_ms=ours.hold_ms, password=peer.password)
     draft.sessions.append(
         Session(
-            name=f"{lan.exchange.name}-{peer.name}-{port.node}-ipv{family}",
+            name=f"{lan.exchange.name}-{label}-{port.node}-ipv{family}",
             family=family,
             kind=SessionKind.PEER,
             ends=(ours, theirs),
