@@ -90,7 +90,8 @@ def add_lists(draft: Draft) -> None:
     network = draft.network
     customers = [c for c in network.customers.values() if c.asn is not None]
     customer_prefixes = [prefix for customer in customers for prefix in customer.prefixes]
-    originated = [o.prefix for node in draft.nodes.values() for o in node.originations]
+    strangers = [node for node in draft.nodes.values() if not node.base.managed]
+    originated = [o.prefix for node in strangers for o in node.originations if o.own]
     asns = [node.base.asn for node in draft.nodes.values() if node.base.asn]
     providers = [provider.asn for provider in network.providers.values()]
     shared = {

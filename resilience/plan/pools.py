@@ -11,8 +11,8 @@ _LOOPBACKS4 = (ip_network("10.255.0.0/16"),)
 _LINKS4 = (ip_network("10.192.0.0/11"),)
 _LAB_CIRCUITS = {4: ip_network("198.18.0.0/16"), 6: ip_network("2001:2::/48")}  # RFC 2544, RFC 5180
 _WORLD_LINKS = {4: ip_network("198.18.0.0/16"), 6: ip_network("3fff:fff::/32")}
-_WORLD_PREFIXES = {4: ip_network("198.19.0.0/16"), 6: ip_network("3fff::/21")}  # RFC 2544, RFC 9637
-_LAB_WORLD_PREFIXES4 = ip_network("100.64.0.0/10")
+_WORLD_PREFIXES = {4: ip_network("198.19.0.0/16"), 6: ip_network("3fff::/40")}  # RFC 2544, RFC 9637
+_LAB_WORLD_PREFIXES = {4: ip_network("100.64.0.0/10"), 6: ip_network("3fff::/32")}
 DOCUMENTATION_AS = (range(64496, 64512), range(65536, 65552))  # RFC 5398
 PRIVATE_AS = (range(4_200_000_000, 4_294_967_295),)  # RFC 6996
 _SLASH = {4: 32, 6: 128}
@@ -51,8 +51,7 @@ def make_pools(network: Network) -> WorldPools:
         circuits={family: (pool,) for family, pool in _LAB_CIRCUITS.items()},
         world_links={family: (pool,) for family, pool in _WORLD_LINKS.items()},
         world_prefixes={
-            4: (_LAB_WORLD_PREFIXES4,) if network.lab else (_WORLD_PREFIXES[4],),
-            6: (_WORLD_PREFIXES[6],),
+            family: (pool,) for family, pool in (_LAB_WORLD_PREFIXES if network.lab else _WORLD_PREFIXES).items()
         },
         world_as=PRIVATE_AS if network.lab else DOCUMENTATION_AS,
     )

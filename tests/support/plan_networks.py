@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_interface, ip_network
+from typing import TypeVar
 
 from resilience.model.network import (
     Customer,
     Exchange,
     Link,
     Network,
+    Noun,
     Objective,
     Platform,
     Port,
@@ -22,9 +24,12 @@ from resilience.model.network import (
 PREFIXES = (ip_network("198.51.100.0/24"), ip_network("2001:db8:6400::/40"))
 
 
-def named(*things: object) -> dict[str, object]:
+NounType = TypeVar("NounType", bound=Noun)
+
+
+def named(*things: NounType) -> dict[str, NounType]:
     """Return a mapping of things by their names."""
-    return {thing.name: thing for thing in things}  # type: ignore[attr-defined]
+    return {thing.name: thing for thing in things}
 
 
 def small_network(**changes: object) -> Network:
