@@ -126,6 +126,8 @@ class Interface:
     addresses: tuple[Address, ...] = ()
     mtu: int = 1500
     vlan: int | None = None
+    port: str | None = None
+    """The real port that carries the VLAN, where both were stated; `name` is then a derived name of its own."""
     ospf: OspfInterface | None = None
     bfd: Bfd | None = None
     """Of the IGP; BGP sessions carry their own."""
