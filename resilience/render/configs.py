@@ -66,9 +66,26 @@ def _linux_files(linux: LinuxView) -> list[ConfigFile]:
     return files
 
 
-def _networkd_files(linux: LinuxView) -> list[ConfigFile]:  # noqa: ARG001
-    return []
+def _networkd_files(linux: LinuxView) -> list[ConfigFile]:
+    """Write the addresses once more for systemd-networkd, which keeps them across reboots of a real router."""
+    files = [
+        _render("linux/networkd.conf.j2", "networkd/netresilience.conf", linux),
+        _render("linux/lo.network.j2", "networkd/50-lo.network", linux),
+    ]
+    for interface in linux.interfaces:
+        views = {"v": linux, "interface": interface}
+        files.append(_render_with("linux/interface.network.j2", f"networkd/50-{interface.name}.network", views))
+        if interface.device is not None:
+            files.append(_render_with("linux/interface.netdev.j2", f"networkd/50-{interface.name}.netdev", views))
+    for port in linux.ports:
+        views = {"v": linux, "port": port}
+        files.append(_render_with("linux/port.network.j2", f"networkd/40-{port.name}.network", views))
+    return files
 
 
 def _render(template: str, path: str, view: object, mode: int = 0o644) -> ConfigFile:
     return ConfigFile(path, get_template(template).render(v=view), mode)
+
+
+def _render_with(template: str, path: str, views: dict[str, object]) -> ConfigFile:
+    return ConfigFile(path, get_template(template).render(views))

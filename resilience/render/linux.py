@@ -27,6 +27,14 @@ class LinuxInterface:
 
 
 @dataclass(frozen=True, slots=True)
+class LinuxPort:
+    """A port that carries VLANs, and the interfaces on it."""
+
+    name: str
+    vlans: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LinuxRoute:
     """A host's route by hand: next hops as (address, interface); `source`: the host's own address."""
 
@@ -43,6 +51,7 @@ class LinuxView:
     router: bool
     loopbacks: tuple[tuple[str, str], ...]
     interfaces: tuple[LinuxInterface, ...]
+    ports: tuple[LinuxPort, ...]
     routes: tuple[LinuxRoute, ...]
     floating_ipv6: bool
     """Some floating IPv6 route needs the rule that IPv4 has from the kernel."""
@@ -56,6 +65,7 @@ def view_linux(node: Node) -> LinuxView:
         router=node.role is not Role.HOST,
         loopbacks=tuple(_address(address) for address in node.loopbacks),
         interfaces=tuple(_interface(interface) for interface in node.interfaces),
+        ports=_ports(node.interfaces),
         routes=tuple(_route(node, route) for route in node.statics if route.use is RouteUse.GATEWAY),
         floating_ipv6=any(r.table == FLOATING_TABLE and r.prefix.version == 6 for r in node.statics),
     )
@@ -66,14 +76,21 @@ def _address(address: Address) -> tuple[str, str]:
 
 
 def _interface(interface: Interface) -> LinuxInterface:
-    device, dot, _ = interface.name.partition(".")
     return LinuxInterface(
         name=interface_name(interface.name),
         mtu=interface.mtu,
         addresses=tuple(_address(address) for address in interface.addresses),
         vlan=interface.vlan,
-        device=device if dot and interface.vlan is not None else None,
+        device=interface_name(interface.port) if interface.port and interface.vlan is not None else None,
     )
+
+
+def _ports(interfaces: tuple[Interface, ...]) -> tuple[LinuxPort, ...]:
+    carried: dict[str, list[str]] = {}
+    for interface in interfaces:
+        if interface.port is not None and interface.vlan is not None:
+            carried.setdefault(interface_name(interface.port), []).append(interface_name(interface.name))
+    return tuple(LinuxPort(port, tuple(vlans)) for port, vlans in carried.items())
 
 
 def _route(node: Node, route: StaticRoute) -> LinuxRoute:
