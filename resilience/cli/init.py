@@ -59,10 +59,26 @@ def copy_example(example: Path, folder: Path) -> tuple[str, ...]:
         with tempfile.TemporaryDirectory(prefix=".resilience-init-", dir=folder.parent) as scratch:
             copy = Path(scratch) / "copy"
             shutil.copytree(example, copy, ignore=shutil.ignore_patterns(".*"))
+            _bring_schema(copy)
             copy.replace(folder)
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {os.strerror(error.errno or 0)}") from error
     return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
+def _bring_schema(folder: Path) -> None:
+    """Put the schema beside the intent and name it there, so that editors complete wherever the folder goes."""
+    intent = folder / "network.yaml"
+    first, _, rest = intent.read_text(encoding="utf-8").partition("\n")
+    schema = _find_schema()
+    if first.startswith("# yaml-language-server:") and schema.is_file():
+        shutil.copyfile(schema, folder / schema.name)
+        intent.write_text(f"# yaml-language-server: $schema={schema.name}\n{rest}", encoding="utf-8")
+
+
+def _find_schema() -> Path:
+    inside = PACKAGE / "_schema"
+    return (inside if inside.is_dir() else PACKAGE.parent / "schema") / "network.schema.json"
 
 
 def _print_examples(examples: dict[str, Path], as_json: bool) -> None:

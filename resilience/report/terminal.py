@@ -47,7 +47,7 @@ def show_table(table: Table, console: Console) -> None:
     grid = _grid(table.headings())
     for row in table.rows:
         grid.add_row(*(_text(show_cell(cell)) for cell in row))
-    console.print(grid)
+    _print_grid(grid, console)
 
 
 def show_findings(findings: Findings, console: Console) -> None:
@@ -86,7 +86,7 @@ def show_drill(drill: DrillResult, console: Console) -> None:
     for fault in drill.faults:
         console.print(_text(f"  fault       {show_failure_time(fault)}"))
     if drill.flows:
-        console.print(_flow_grid(drill.flows, drill.predicted))
+        _print_grid(_flow_grid(drill.flows, drill.predicted), console)
     for line in _closing_lines(drill):
         console.print(_text(line))
 
@@ -129,6 +129,13 @@ def _grid(headings: tuple[str, ...]) -> RichTable:
     for heading in headings:
         grid.add_column(heading, overflow="fold")
     return grid
+
+
+def _print_grid(grid: RichTable, console: Console) -> None:
+    """Print a grid without the spaces that fill its last column: they would travel into every file and diff."""
+    with console.capture() as captured:
+        console.print(grid)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _text(text: str) -> Text:

@@ -16,12 +16,21 @@ def test_the_smallest_example_is_among_the_examples() -> None:
     assert "dual-homed" in find_examples()
 
 
-def test_init_copies_the_example_byte_for_byte(tmp_path: Path) -> None:
+def test_init_copies_the_example_as_it_is(tmp_path: Path) -> None:
     """What people begin with is what the tests have seen."""
     example = find_examples()["dual-homed"]
 
     assert run(["init", str(tmp_path / "mine")]) == ExitCode.HOLDS
-    assert (tmp_path / "mine" / "network.yaml").read_bytes() == (example / "network.yaml").read_bytes()
+    copied = (tmp_path / "mine" / "network.yaml").read_text().splitlines()
+    assert copied[1:] == (example / "network.yaml").read_text().splitlines()[1:]
+
+
+def test_the_copy_names_a_schema_that_lies_beside_it(tmp_path: Path) -> None:
+    """An editor completes wherever the folder is."""
+    copy_example(find_examples()["dual-homed"], tmp_path)
+    first = (tmp_path / "network.yaml").read_text().splitlines()[0]
+
+    assert (tmp_path / first.partition("$schema=")[2]).is_file()
 
 
 def test_init_never_overwrites(tmp_path: Path) -> None:
