@@ -117,6 +117,8 @@ class Allocator:
         return self._integers[space]
 
     def _take_locked(self, key: str) -> str | None:
+        if key in self._used:
+            return self._used[key]
         if key in self._locked:
             self._used[key] = self._locked[key]
             return self._locked[key]

@@ -43,6 +43,29 @@ def test_every_cable_has_two_ends_that_know_it(plan: Plan) -> None:
             assert plan.nodes[node].interface(interface).segment == name
 
 
+def test_both_ends_of_a_cable_share_their_networks(plan: Plan) -> None:
+    """Wherever both ends have an address of a family, they can speak to each other."""
+    for segment in plan.segments.values():
+        near, far = (plan.nodes[node].interface(name) for node, name in segment.ends)
+        for family in (4, 6):
+            first, second = near.address(family), far.address(family)
+            if first is not None and second is not None:
+                assert first.interface.network == second.interface.network
+                assert first.ip != second.ip
+
+
+def test_a_site_has_one_number(plan: Plan) -> None:
+    """Every session of a router tags routes with the same site."""
+    tags = {
+        tag
+        for made in plan.nodes["r1"].policies
+        for term in made.terms
+        for tag in term.add_large_communities
+        if tag[1] == 2
+    }
+    assert len(tags) == 1
+
+
 def test_no_interface_name_is_longer_than_the_kernel_takes(plan: Plan) -> None:
     """Linux takes fifteen characters."""
     assert all(len(i.name) <= 15 for node in plan.nodes.values() for i in node.interfaces)
