@@ -1,1 +1,7 @@
 """Plan to findings and predictions: what would break, by what, for how long, and what to do about it."""
+
+from resilience.analysis.damage import Damage, damage_of_failure
+from resilience.analysis.forwarding import FlowPaths, flow_paths
+from resilience.analysis.predict import predict
+
+__all__ = ["Damage", "FlowPaths", "damage_of_failure", "flow_paths", "predict"]

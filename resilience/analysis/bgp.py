@@ -1,4 +1,4 @@
-"""BGP as the plan's sessions speak it: what each end sends, what the other takes, and which route each router prefers."""
+"""BGP as the plan's sessions speak it: what an end sends, what the other takes, and which route a router prefers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How long the steps of a failover take: the daemons' constants, each with bounds, its meaning and its source.
 
-Everything that the plan states (hold times, BFD intervals) comes from the plan; this table holds the rest. Bounds are for
-an idle machine of two cores; they were set from the daemons' documented timers and checked against drills.
+Everything that the plan states (hold times, BFD intervals) comes from the plan; this table holds the rest. Bounds are
+for an idle machine of two cores; they were set from the daemons' documented timers and checked against drills.
 """
 
 from __future__ import annotations
