@@ -3,10 +3,12 @@
 ::
 
     configs = render_configs(plan)
-    changes = write_configs(configs, Path("build"))
+    print(diff_configs(configs, folder))
+    changes = write_configs(configs, folder)
 """
 
 from resilience.render.configs import render_configs
 from resilience.render.secret import ResolveSecret
+from resilience.render.write import Changes, diff_configs, write_configs
 
-__all__ = ["ResolveSecret", "render_configs"]
+__all__ = ["Changes", "ResolveSecret", "diff_configs", "render_configs", "write_configs"]
