@@ -61,7 +61,7 @@ from resilience.plan.world import (
     world_end,
 )
 
-CONNECT_RETRY_EBGP_MS = 5_000
+CONNECT_RETRY_EBGP_MS = 1_000
 _MOST_FROM_PROVIDER = {
     Accept.FULL: {4: 1_500_000, 6: 400_000},
     Accept.PARTIAL: {4: 300_000, 6: 100_000},
