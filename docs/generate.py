@@ -19,6 +19,7 @@ from resilience import errors
 from resilience.cli.app import app
 from resilience.errors import ExitCode
 from resilience.intent.catalogue import RULES
+from resilience.intent.schema import intent_schema
 from resilience.report.schemas import DOCUMENTS, attribute_docstrings, dataclasses_in, describe, make_schema
 from resilience.report.text import escape_markdown
 
@@ -150,7 +151,93 @@ def _type_words(kind: object) -> str:
 
 
 def _language_page() -> str:
-    return NOTE
+    schema = intent_schema()
+    sections = [_noun_section("The file", schema)]
+    sections += [_noun_section(_heading(name), schema["$defs"][name]) for name in _nouns_in_order(schema)]
+    return (
+        f"{NOTE}\n# The language of `network.yaml`\n\n"
+        "What the words mean together is explained in [the language](../explanation/language.md). "
+        "JSON Schema: `resilience schema`.\n\n" + "\n".join(sections)
+    )
+
+
+def _nouns_in_order(schema: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the definitions as a reader meets them: breadth first from the file's own keys."""
+    waiting = _references(schema["properties"])
+    found: dict[str, None] = {}
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = None
+            waiting += _references(schema["$defs"][name])
+    return tuple(found)
+
+
+def _references(value: Any) -> list[str]:
+    return re.findall(r"#/\$defs/(\w+)", json.dumps(value))
+
+
+def _heading(name: str) -> str:
+    """Return the words of a definition's name: `RouteServerPart` is a route server."""
+    return " ".join(re.findall("[A-Z][a-z]*", name.removesuffix("Part"))).capitalize()
+
+
+def _noun_section(heading: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    rows = "\n".join(
+        f"| `{key}`{' (required)' if key in required else ''} | {escape_markdown(_value_words(value))} | "
+        f"{_one_line(value.get('description', ''))} |"
+        for key, value in schema["properties"].items()
+    )
+    return (
+        f"## {heading}\n\n{schema.get('description', '')}\n\n| key | value | meaning |\n| --- | --- | --- |\n{rows}\n"
+    )
+
+
+_PATTERNS = {
+    r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "name",
+    r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$": "address or prefix with its length",
+    r"^[0-9A-Fa-f:.]+$": "address",
+    r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$": "duration",
+    r"^[0-9]+(\.[0-9]+)?[kMGT]?$": "capacity",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$": "interface name",
+    r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|vault):.+)$": "reference to a secret",
+    r"^[0-9]{1,10}(:[0-9]{1,10}){1,2}$": "community",
+}
+
+
+def _value_words(schema: dict[str, Any]) -> str:
+    """Say in words what a JSON Schema allows."""
+    if "$ref" in schema:
+        return _heading(schema["$ref"].rpartition("/")[2]).lower()
+    if "anyOf" in schema:
+        return _choice_words(schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    return _plain_value_words(schema)
+
+
+def _choice_words(choices: list[dict[str, Any]]) -> str:
+    """Join choices, but a thing or a list of such things shortly."""
+    words = [_value_words(choice) for choice in choices if choice != {"type": "null"}]
+    if len(words) == 2 and words[1] == f"list of: {words[0]}":
+        return f"{words[0]}, or a list of them"
+    return " or ".join(words)
+
+
+def _plain_value_words(schema: dict[str, Any]) -> str:
+    kinds = schema.get("type", "anything")
+    kind = kinds if isinstance(kinds, str) else kinds[0]
+    if kind == "array":
+        return f"list of: {_value_words(schema['items'])}"
+    if kind == "object":
+        inner = schema.get("additionalProperties")
+        return f"for each name: {_value_words(inner)}" if isinstance(inner, dict) else "for each name a value"
+    if "pattern" in schema:
+        return _PATTERNS.get(schema["pattern"], "text")
+    if kind == "integer" and "minimum" in schema:
+        return f"{schema['minimum']} to {schema.get('maximum', 'any')}"
+    return {"boolean": "true or false", "string": "text", "integer": "whole number", "null": "nothing"}.get(kind, kind)
 
 
 if __name__ == "__main__":

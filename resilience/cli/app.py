@@ -19,7 +19,7 @@ import typer
 from resilience.cli import init, lock, render, show
 from resilience.errors import ExitCode, ResilienceError
 
-COMMANDS = (init, show, render, lock)
+COMMANDS = (init, show, lock, render)
 """Each has `register(app)`. The order is the order of the help: the order in which people meet them."""
 
 DEBUG = "RESILIENCE_DEBUG"
