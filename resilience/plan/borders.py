@@ -268,7 +268,8 @@ def _our_uplink_end(draft: Draft, uplink: Uplink, near: Interface, family: int) 
         f"export_{suffix}",
         family,
         asn=network.asn,
-        prepend=0 if lower else step,
+        # Both, where the provider has a community: the community alone has two stable outcomes (RFC 4264).
+        prepend=step,
         communities=(lower,) if lower and step else (),
         draining=draining,
         has_customers=has_bgp_customers(draft),

@@ -114,14 +114,14 @@ def test_rank_decides_preference_and_prepends(plan: Plan) -> None:
     assert [term.prepend for term in (first[1], second[1])] == [0, 1]
 
 
-def test_a_declared_community_replaces_the_prepends() -> None:
-    """Where the provider has a community for lower preference, we send it instead."""
+def test_a_declared_community_goes_with_the_prepends() -> None:
+    """Where the provider has a community for lower preference, we send it; prepends leave one stable outcome."""
     network = small_network()
     beta = replace(network.providers["beta"], communities={"lower-preference": "64497:70"})
     plan, _ = make_plan(replace(network, providers={**network.providers, "beta": beta}))
 
     term = policy(plan, "r2", "export_b_ipv4").terms[-1]
-    assert (term.prepend, term.add_communities) == (0, ((64497, 70),))
+    assert (term.prepend, term.add_communities) == (1, ((64497, 70),))
 
 
 def test_what_another_party_assigns_is_listed_as_missing(plan: Plan) -> None:
