@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from resilience.intent.document import (
@@ -21,7 +20,7 @@ from resilience.intent.document import (
     RpkiPart,
     UplinkPart,
 )
-from resilience.intent.names import Names
+from resilience.intent.names import Names, name_links, name_route_server
 from resilience.intent.reader import Tree
 from resilience.intent.scalars import ANY_ROUTER
 from resilience.model.network import (
@@ -356,20 +355,3 @@ def routers_of(part: CustomerPart, document: Document) -> tuple[str, ...]:
     if part.routers:
         return tuple(part.routers)
     return (part.router,) if part.router is not None else tuple(document.routers)[:1]
-
-
-def name_route_server(exchange: str, index: int) -> str:
-    """Return the name of a route server that has none stated."""
-    return f"{exchange}-rs{index + 1}"
-
-
-def name_links(links: list[LinkPart]) -> list[str]:
-    """Return each link's name: stated, or its ends, with a number for the second and later parallel ones."""
-    seen: Counter[frozenset[str]] = Counter()
-    names = []
-    for link in links:
-        pair = frozenset(link.between)
-        seen[pair] += 1
-        derived = "-".join(link.between) + (f"-{seen[pair]}" if seen[pair] > 1 else "")
-        names.append(link.name or derived)
-    return names

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from resilience.intent.document import Document
+from resilience.intent.document import Document, LinkPart
 
 CLASSES = ("any-one-failure", "any-one-silent-failure", "any-two-failures", "international-cut", "maintenance")
 """Words of `during` that stand for sets of failures."""
@@ -45,9 +46,6 @@ class Names:
     """Every name of a network, by kind. `declared` may hold names whose nouns could not be read."""
 
     def __init__(self, document: Document, declared: dict[str, set[str]] | None = None) -> None:
-        # Imported here: convert resolves objectives with this class, and knows how names are derived.
-        from resilience.intent.convert import name_links, name_route_server  # noqa: PLC0415
-
         declared = declared or {}
         exchanges = document.exchanges.items()
         self.known: dict[str, dict[str, None]] = {
@@ -105,3 +103,20 @@ def _ordered(names: Iterable[str], more: set[str] | None) -> dict[str, None]:
 
 def _derived_sites(document: Document) -> list[str]:
     return [name for name, router in document.routers.items() if router.site is None]
+
+
+def name_route_server(exchange: str, index: int) -> str:
+    """Return the name of a route server that has none stated."""
+    return f"{exchange}-rs{index + 1}"
+
+
+def name_links(links: list[LinkPart]) -> list[str]:
+    """Return each link's name: stated, or its ends, with a number for the second and later parallel ones."""
+    seen: Counter[frozenset[str]] = Counter()
+    names = []
+    for link in links:
+        pair = frozenset(link.between)
+        seen[pair] += 1
+        derived = "-".join(link.between) + (f"-{seen[pair]}" if seen[pair] > 1 else "")
+        names.append(link.name or derived)
+    return names

@@ -87,6 +87,12 @@ class Tree:
     problems: list[Problem]
     kept: dict[tuple[str | int, ...], list[int]] = field(default_factory=dict)
     """For lists of which a misshapen item was taken out: where each item that is left stood."""
+    cut: set[tuple[str | int, ...]] = field(default_factory=set)
+    """The parts that were misshapen and taken out."""
+
+    def was_cut(self, path: tuple[str | int, ...]) -> bool:
+        """Whether something at or below a path was misshapen and taken out."""
+        return any(cut[: len(path)] == path for cut in self.cut)
 
     def original(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """Return the path of a value as it is written, from its path in what was kept."""

@@ -74,7 +74,7 @@ _CUT: dict[Any, Any] = {}
 def read_shape(tree: Tree) -> tuple[Document | None, list[Problem]]:
     """Return the document, as far as it can be read, and what is misshapen in it."""
     problems: list[Problem] = []
-    cut: set[Path] = set()
+    cut = tree.cut
     value: Any = tree.value
     for _ in range(_PASSES):
         try:

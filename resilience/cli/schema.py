@@ -1,0 +1,42 @@
+"""`resilience schema`: the JSON Schema of the language for editors, or of a document that commands print."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from resilience.errors import UnknownName
+
+INTENT = "network"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(schema)
+
+
+def schema(
+    document: Annotated[
+        str, typer.Argument(metavar="[DOCUMENT]", help="network (network.yaml), journal or findings.")
+    ] = INTENT,
+) -> None:
+    """Print the JSON Schema of network.yaml, which lets editors complete it, or of a result.
+
+    Example: resilience schema > network.schema.json
+    """
+    typer.echo(schema_text(document), nl=False)
+
+
+def schema_text(document: str) -> str:
+    """Return the JSON Schema of a document by its short name."""
+    from resilience.intent.schema import intent_schema_text
+    from resilience.model.document import write_json
+    from resilience.report.schemas import DOCUMENTS, make_schema
+
+    if document == INTENT:
+        return intent_schema_text()
+    short = {name.partition("/")[2].partition("@")[0]: name for name in DOCUMENTS}
+    if document not in short:
+        raise UnknownName(f"there is no document {document!r}", hint=f"there are {', '.join((INTENT, *short))}")
+    return write_json(make_schema(short[document]))
