@@ -12,17 +12,21 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from resilience.lab.control import FrrControl
+from resilience.lab.frr_start import deal_out
 from resilience.lab.netlink import Netlink, link_indexes, set_link
 from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, MS_BIND, mount, set_namespace, unshare
 from resilience.lab.spec import NodeSpec, Program
 
 START_LIMIT_S: Final = 60
 _FRR_PROGRAMS: Final = "/usr/lib/frr"
+_BIRD_LOG: Final = "/run/bird/bird.log"
+_PARTS: Final = Path("/run/frr/start-up")
 _LOG_BYTES: Final = 4_000
 
 
@@ -59,6 +63,16 @@ def boot(node: Booted, base_mounts: int) -> None:
         _start_daemons(node)
 
 
+def revive(node: Booted, base_mounts: int) -> None:
+    """Start the daemons of a node that do not run any more; leave everything else as it is."""
+    unshare(CLONE_FS)
+    set_namespace(base_mounts, CLONE_NEWNS)
+    set_namespace(node.network)
+    if node.spec.programs and node.mounts is not None:
+        set_namespace(node.mounts, CLONE_NEWNS)
+        _start_daemons(node)
+
+
 def _raise_ports(node: Booted) -> None:
     with Netlink() as netlink:
         netlink.request([set_link(index, up=True) for _, index in node.spec.interfaces])
@@ -73,6 +87,8 @@ def _apply_files(node: Booted) -> None:
         apply_sysctls((files / "sysctl.conf").read_text(encoding="utf-8"), node.spec.name)
     if "addresses.batch" in node.spec.files:
         _run(node, ["ip", "-batch", str(files / "addresses.batch")])
+    if "rules6.batch" in node.spec.files:
+        _run(node, ["ip", "-6", "-batch", str(files / "rules6.batch")])
     if "nftables.conf" in node.spec.files:
         _run(node, ["nft", "-f", str(files / "nftables.conf")])
 
@@ -152,7 +168,6 @@ def _enter_mounts(node: Booted) -> None:
         return
     _empty(run / user)
     set_namespace(node.mounts, CLONE_NEWNS)
-    set_namespace(node.network)
 
 
 def _make_run_folder(run: Path, user: str) -> None:
@@ -163,28 +178,72 @@ def _make_run_folder(run: Path, user: str) -> None:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.suffix != ".log":
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".log":
             path.unlink()
 
 
 def _start_daemons(node: Booted) -> None:
-    if node.spec.programs[0].name == "bird":
-        _run(node, ["bird", "-u", "bird", "-g", "bird", "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"])
-        node.pids = {"bird": _read_pid(Path("/run/bird/bird.pid"))}
+    """Start those of a node's daemons that do not run."""
+    wanted = [program for program in node.spec.programs if program.name not in node.pids]
+    if not wanted:
         return
-    first, *others = node.spec.programs
-    # zebra first: a daemon that finds no zebra waits ten seconds before it asks again.
-    _run(node, _frr_command(first))
-    running = [(program, _spawn(_frr_command(program))) for program in others]
+    if wanted[0].name == "bird":
+        # `-D`: where the configuration names no log, as ours do not, messages go to that file instead of to syslog.
+        user = ["-u", "bird", "-g", "bird"]
+        _run(node, ["bird", *user, "-D", _BIRD_LOG, "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"])
+        node.pids["bird"] = _read_pid(Path("/run/bird/bird.pid"))
+        return
+    _start_frr(node, wanted)
+
+
+def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
+    for program in wanted:
+        Path(f"/run/frr/{program.name}.pid").unlink(missing_ok=True)
+    parts = deal_out(Path("/etc/frr/frr.conf").read_text(encoding="utf-8"), [one.name for one in node.spec.programs])
+    if parts is not None:
+        _write_parts(parts)
+    dealt = parts is not None
+    if wanted[0].name == "zebra":
+        # First: a daemon that finds no zebra waits ten seconds before it asks again.
+        _run(node, _frr_command(wanted[0], dealt=dealt))
+    running = [(program, _spawn(_frr_command(program, dealt=dealt))) for program in wanted if program.name != "zebra"]
     for program, process in running:
-        _finish(node, _frr_command(program), process)
-    _run(node, ["vtysh", "-b"])
-    node.pids = {program.name: _read_pid(Path(f"/run/frr/{program.name}.pid")) for program in node.spec.programs}
+        _finish(node, _frr_command(program, dealt=dealt), process)
+    if not dealt:
+        whole = len(wanted) == len(node.spec.programs)
+        for only in [[]] if whole else [["-d", program.name] for program in wanted]:
+            _run(node, ["vtysh", "-b", *only])
+    for program in wanted:
+        node.pids[program.name] = _read_pid(Path(f"/run/frr/{program.name}.pid"))
+        _check_configured(node, program)
 
 
-def _frr_command(program: Program) -> list[str]:
+def _write_parts(parts: Mapping[str, str]) -> None:
+    _PARTS.mkdir(mode=0o750, exist_ok=True)
+    shutil.chown(_PARTS, "frr", "frr")
+    for daemon, text in parts.items():
+        path = _PARTS / f"{daemon}.conf"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o640)
+        shutil.chown(path, "frr", "frr")
+
+
+def _check_configured(node: Booted, program: Program) -> None:
+    """Ask a daemon something: its answer means that it has read its file and written down what it refused."""
+    FrrControl(Path(f"/run/frr/{program.name}.vty")).close()
+    log = Path(f"/run/frr/{program.name}.log")
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    refused = [line for line in text.rpartition(" starting: ")[2].splitlines() if " on config line " in line]
+    if refused:
+        raise BootError(f"{node.spec.name}: {program.name} refuses its configuration: {refused[0]}")
+
+
+def _frr_command(program: Program, *, dealt: bool) -> list[str]:
     log = f"/run/frr/{program.name}.log"
-    return [f"{_FRR_PROGRAMS}/{program.name}", "-d", "--log", f"file:{log}", *program.options]
+    part = ["-f", str(_PARTS / f"{program.name}.conf")] if dealt else []
+    return [f"{_FRR_PROGRAMS}/{program.name}", "-d", *part, "--log", f"file:{log}", *program.options]
 
 
 def _read_pid(path: Path) -> int:

@@ -7,9 +7,8 @@ when the process that started it closes its socket (which a killed process does 
 Run as `python -m resilience.lab.keeper FOLDER DESCRIPTOR`. It answers requests, one JSON document a line, on the
 socket DESCRIPTOR of its owner and on `FOLDER/control`::
 
-    {"do": "start", "nodes": [...]}    start nodes again        -> {"event": "done"} or {"event": "error", ...}
-    {"do": "keep"}                     outlive the owner        -> {"event": "done"}
-    {"do": "stop"}                     end
+    {"do": "start", "nodes": [...], "cold": ...}  start nodes again  -> {"event": "done"} or {"event": "error", ...}
+    {"do": "keep"}                                outlive the owner  -> {"event": "done"}
 """
 
 from __future__ import annotations
@@ -27,11 +26,13 @@ import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn
 
-from resilience.lab.boot import Booted, BootError, boot
+from resilience.errors import LabError
+from resilience.lab.boot import Booted, BootError, boot, revive
 from resilience.lab.netns import CLONE_NEWNS, CLONE_NEWPID, MS_PRIVATE, MS_REC, mount, unshare
 from resilience.lab.spec import LabSpec
 from resilience.lab.state import LabFolder, Process, write_atomically
@@ -69,13 +70,14 @@ class Keeper:
         self._start_services(namespaces)
         self.start(self._nodes, progress)
 
-    def start(self, names: Iterable[str], progress: Callable[[str, int, int], None]) -> None:
-        """Start nodes from their start-up files; those that run daemons take longest and go first."""
+    def start(self, names: Iterable[str], progress: Callable[[str, int, int], None], *, cold: bool = True) -> None:
+        """Start nodes from their start-up files, or only their dead daemons; nodes that take longest go first."""
         with self._lock:
             nodes = sorted((self._nodes[name] for name in names), key=lambda node: -len(node.spec.programs))
             for node in nodes:
-                _end_daemons(node)
-            _in_threads([lambda node=node: boot(node, self._base_mounts) for node in nodes], progress)  # type: ignore[misc]
+                _bury_daemons(node, kill=cold)
+            act = boot if cold else revive
+            _in_threads([partial(act, node, self._base_mounts) for node in nodes], progress)
             self._write_running()
 
     def keep(self) -> None:
@@ -91,8 +93,9 @@ class Keeper:
         if not self._spec.listeners:
             return
         # The descriptors are inherited under their own numbers, so that the other process needs no path to them.
-        for listener in self._spec.listeners:
-            os.set_inheritable(namespaces[listener.node], True)
+        handed = {namespaces[listener.node] for listener in self._spec.listeners}
+        for descriptor in handed:
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's own signature
         listeners = [
             [namespaces[item.node], item.kind, item.address, item.port, item.service, item.zone]
             for item in self._spec.listeners
@@ -107,8 +110,8 @@ class Keeper:
             file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
         )
         os.close(log)
-        for listener in self._spec.listeners:
-            os.set_inheritable(namespaces[listener.node], False)
+        for descriptor in handed:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own signature
 
     def _write_running(self) -> None:
         nodes = {
@@ -122,15 +125,18 @@ class Keeper:
         write_atomically(self._folder.running, json.dumps({"nodes": nodes}))
 
 
-def _end_daemons(node: Booted) -> None:
-    """Kill what still runs of a node and bury it: its parent, whoever started it, is this process."""
-    for pid in node.pids.values():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for pid in node.pids.values():
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-    node.pids = {}
+def _bury_daemons(node: Booted, *, kill: bool) -> None:
+    """Forget a node's dead daemons; their parent, whoever started them, is this process. `kill` makes all dead."""
+    for name, pid in list(node.pids.items()):
+        if kill:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            buried, _ = os.waitpid(pid, 0 if kill else os.WNOHANG)
+        except ChildProcessError:
+            buried = pid
+        if buried:
+            del node.pids[name]
 
 
 def _describe(pid: int) -> dict[str, int]:
@@ -209,17 +215,17 @@ class Answers:
     def _answer(self, request: dict[str, Any]) -> None:
         match request["do"]:
             case "start":
-                self.attempt(lambda: self._keeper.start(request["nodes"], self.progress))
+                self.attempt(lambda: self._keeper.start(request["nodes"], self.progress, cold=request["cold"]))
             case "keep":
                 self.attempt(self._keeper.keep)
-            case "stop":
-                end()
+            case other:
+                self.say("error", message=f"the keeper cannot {other}")
 
     def attempt(self, action: Callable[[], None]) -> bool:
         """Do something and say how it went."""
         try:
             action()
-        except (BootError, OSError) as error:
+        except (BootError, LabError, OSError) as error:
             traceback.print_exc()
             self.say("error", message=str(error))
             return False

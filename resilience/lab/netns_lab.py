@@ -78,11 +78,13 @@ class NetnsLab:
             raise LabError("the lab was not started")
         return self._folder
 
-    def start(self, *, nodes: Collection[str] | None = None, progress: Progress | None = None) -> None:
-        """Bring the lab up; with `nodes`, start those again from their start-up files."""
+    def start(
+        self, *, nodes: Collection[str] | None = None, cold: bool = True, progress: Progress | None = None
+    ) -> None:
+        """Bring the lab up; with `nodes`, start those again: cold as after a loss of power, else only dead daemons."""
         if nodes is not None:
             with self._call() as connection:
-                _send(connection, {"do": "start", "nodes": list(nodes)})
+                _send(connection, {"do": "start", "nodes": list(nodes), "cold": cold})
                 _await_done(_events(connection), progress)
             self._read_running()
             return
@@ -152,7 +154,12 @@ class NetnsLab:
             try:
                 enter_node(network, mounts)
                 done = subprocess.run(
-                    list(argv), input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout_s,
+                    list(argv),
+                    input=stdin,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=timeout_s,
                     check=False,
                 )
                 results.append(Completed(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr))

@@ -68,8 +68,13 @@ class Lab(Protocol):
     def backend(self) -> str:
         """What kind of lab this is, such as `netns`."""
 
-    def start(self, *, nodes: Collection[str] | None = None, progress: Progress | None = None) -> None:
-        """Bring the lab up; with `nodes`, start those again from their start-up files, as after a loss of power."""
+    def start(
+        self, *, nodes: Collection[str] | None = None, cold: bool = True, progress: Progress | None = None
+    ) -> None:
+        """Bring the lab up; with `nodes`, start those again.
+
+        Cold: from their start-up files, as after a loss of power. Else only the daemons that have died.
+        """
 
     def stop(self) -> None:
         """Take everything away; safe to call twice."""

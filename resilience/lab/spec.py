@@ -11,6 +11,7 @@ from typing import Any, Final
 
 BRIDGE_INDEX: Final = 2
 
+
 @dataclass(frozen=True, slots=True)
 class End:
     """One end of a cable."""

@@ -39,9 +39,7 @@ def make_spec(plan: Plan, configs: Configs) -> LabSpec:
         nodes=tuple(_make_node(node, configs, interfaces[name]) for name, node in plan.nodes.items()),
         cables=tuple(cables),
         listeners=tuple(
-            ListenerSpec(
-                numbers[name], str(item.kind), str(item.address), item.port, item.service, item.zone
-            )
+            ListenerSpec(numbers[name], str(item.kind), str(item.address), item.port, item.service, item.zone)
             for name, node in plan.nodes.items()
             for item in node.listeners
         ),
@@ -84,7 +82,7 @@ def read_daemons(text: str) -> tuple[Program, ...]:
 
 
 def fingerprint(plan: Plan) -> str:
-    """Return a digest of what can be named and broken in a plan: a running lab must have been built from an equal one."""
+    """Return a digest of what can be named and broken: a running lab must have been built from an equal plan."""
     digest = hashlib.sha256()
     for part in (
         tuple(plan.nodes),
