@@ -1,0 +1,211 @@
+"""`resilience drill`: prove the objectives on a lab of real daemons."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resilience.cli.common import JsonOption, Loaded, NetworkArgument, load, say
+from resilience.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from resilience.drill.derive import Derived, Run
+    from resilience.model.journal import Control, DrillResult, Journal
+
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...",
+        help="Only these: a failure, an element, `keep WHAT`, or a whole objective as --list shows it.",
+        show_default=False,
+    ),
+]
+ListOption = Annotated[bool, typer.Option("--list", help="List the drills and end.")]
+RepeatOption = Annotated[int, typer.Option("--repeat", min=1, max=1000, help="Try each failure so many times.")]
+JunitOption = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML too.", show_default=False)
+]
+BackendOption = Annotated[str, typer.Option("--backend", help="What the lab is made of.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("drill")(drill)
+
+
+def drill(
+    net: NetworkArgument,
+    names: NamesArgument = None,
+    show_list: ListOption = False,
+    repeat: RepeatOption = 1,
+    junit: JunitOption = None,
+    backend: BackendOption = "netns",
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the objectives: break a lab of real daemons, measure the outage, give a verdict.
+
+    Exit code 0: every promise held. 4: one was broken. 3: could not tell.
+
+    Example: resilience drill inventories/dual-homed "uplink fibre"
+    """
+    from resilience.drill.run import derive
+
+    loaded = load(net)
+    derived = derive(loaded.plan, names or ())
+    if show_list:
+        _show_list(derived, as_json=as_json)
+        return
+    journal = _run(loaded, derived, backend, repeat)
+    if junit is not None:
+        _write_junit(journal, junit)
+    _show(journal, as_json=as_json)
+    raise typer.Exit(_exit_code(journal))
+
+
+def _run(loaded: Loaded, derived: Derived, backend: str, repeat: int) -> Journal:
+    from resilience.drill.drain import Drain
+    from resilience.drill.run import Drills, Settings
+    from resilience.lab import open_lab
+    from resilience.model.configs import Configs
+    from resilience.model.plan import Plan
+    from resilience.plan import make_plan
+    from resilience.render import render_configs
+
+    def replan(elements: tuple[str, ...]) -> tuple[Plan, Configs]:
+        plan, _numbers = make_plan(loaded.network, loaded.numbers, draining=elements)
+        return plan, render_configs(plan)
+
+    configs = render_configs(loaded.plan)
+    with _progress() as progress:
+        started = time.monotonic()
+        with open_lab(loaded.plan, configs, backend=backend, progress=progress.lab) as lab:
+            settings = Settings(repeat=repeat, ready_s=time.monotonic() - started)
+            progress.ready(len(loaded.plan.nodes), settings.ready_s)
+            drain = Drain(lab, loaded.plan, configs, replan)
+            return Drills(lab, loaded.plan, drain, progress, settings).run(derived)
+
+
+class _Progress:
+    """Tells on stderr how it goes: what lasts on a line of its own, what passes on one that is written over."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("starting the lab") if console.is_terminal else None
+
+    def __enter__(self) -> None:
+        if self._status is not None:
+            self._status.start()
+
+    def __exit__(self, *_why: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def lab(self, step: str, done: int, total: int) -> None:
+        """Say how far the lab is."""
+        self.step(f"lab: {step} {done}/{total}" if total else f"lab: {step}")
+
+    def ready(self, nodes: int, ready_s: float) -> None:
+        """Say that the lab is up."""
+        self._console.print(f"lab of {nodes} nodes up and converged after {ready_s:.1f} s")
+
+    def control(self, control: Control) -> None:
+        """Say what the run without a fault showed."""
+        self._console.print(f"control run without a fault, {len(control.flows)} flows: {control.verdict}")
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        """Say what is about to fail."""
+        self.step(f"drill {number} of {total}: {run.failure.name}")
+
+    def step(self, text: str) -> None:
+        """Say what happens right now."""
+        if self._status is not None:
+            self._status.update(text)
+
+    def end(self, result: DrillResult) -> None:
+        """Show a drill with its verdict."""
+        from resilience.report.terminal import show_drill
+
+        show_drill(result, self._console)
+
+
+@contextmanager
+def _progress() -> Iterator[_Progress]:
+    from resilience.report.terminal import make_console
+
+    progress = _Progress(make_console(sys.stderr))
+    with progress:
+        yield progress
+
+
+def _show(journal: Journal, *, as_json: bool) -> None:
+    from resilience.model.document import write_json
+    from resilience.report.terminal import make_console, show_journal
+
+    if as_json:
+        sys.stdout.write(write_json(journal))
+        return
+    console = make_console()
+    show_journal(journal, console)
+    for line in _repetitions(journal):
+        console.print(line)
+
+
+def _repetitions(journal: Journal) -> Iterator[str]:
+    """Yield the median and the worst outage of each drill that was tried several times."""
+    outages: dict[tuple[str, str], list[float]] = {}
+    for result in journal.drills:
+        worst = max((flow.outage_ms for flow in result.flows), default=0.0)
+        outages.setdefault((result.name, result.objective), []).append(worst)
+    for (name, objective), values in outages.items():
+        if len(values) > 1:
+            yield f"{name} ({objective}): {len(values)} times, median {median(values):.1f} ms, worst {max(values):.1f} ms"
+
+
+def _show_list(derived: Derived, *, as_json: bool) -> None:
+    rows = [
+        {
+            "name": one.failure.name,
+            "objective": one.objective.name,
+            "hypothesis": one.hypothesis,
+            "flows": len(one.flows),
+            "left_out": len(one.trial.left_out),
+        }
+        for run in derived.runs
+        for one in run.drills
+    ]
+    if as_json:
+        typer.echo(json.dumps({"drills": rows, "skipped": list(derived.skipped)}, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}: {row['hypothesis']} ({row['flows']} flows)")
+    for reason in derived.skipped:
+        typer.echo(f"skipped: {reason}")
+
+
+def _write_junit(journal: Journal, path: Path) -> None:
+    from resilience.report.junit import write_junit
+
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(write_junit(journal), encoding="utf-8")
+    temporary.replace(path)
+    say(f"written: {path}")
+
+
+def _exit_code(journal: Journal) -> int:
+    from resilience.model.journal import Verdict
+
+    return {
+        Verdict.PASS: ExitCode.HOLDS,
+        Verdict.FAIL: ExitCode.FAILED,
+        Verdict.UNKNOWN: ExitCode.UNKNOWN,
+    }[journal.verdict]

@@ -1,0 +1,97 @@
+"""What a network looks like: kernel routes, BGP sessions, OSPF adjacencies. Taken before a fault and after healing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from resilience.errors import LabError
+from resilience.lab.daemons import Speaker
+from resilience.lab.kernel import KernelRoute, kernel_routes
+from resilience.lab.seam import Lab
+from resilience.model.plan import Plan
+
+_MOST_NAMED = 12
+"""A journal is read by people: differences beyond these are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Facts by their subject, such as `gw route 0.0.0.0/0` and where it leads."""
+
+    facts: Mapping[str, str]
+
+    def differences(self, later: State) -> tuple[str, ...]:
+        """Return what is not in a later state as it is here, in words."""
+        found = [
+            f"{subject}: {self.facts.get(subject, 'was not there')}, now {later.facts.get(subject, 'gone')}"
+            for subject in dict.fromkeys((*self.facts, *later.facts))
+            if self.facts.get(subject) != later.facts.get(subject)
+        ]
+        if len(found) > _MOST_NAMED:
+            found = [*found[:_MOST_NAMED], f"and {len(found) - _MOST_NAMED} more"]
+        return tuple(found)
+
+
+class Observer:
+    """Looks at the network's own routers, with their connections kept open."""
+
+    def __init__(self, lab: Lab, plan: Plan) -> None:
+        self._lab = lab
+        self._plan = plan
+        self._speakers: dict[str, Speaker] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.forget()
+
+    def forget(self, nodes: Sequence[str] | None = None) -> None:
+        """Close the connections to some nodes' daemons, or to all."""
+        for node in list(self._speakers) if nodes is None else nodes:
+            speaker = self._speakers.pop(node, None)
+            if speaker is not None:
+                speaker.close()
+
+    def look(self) -> State:
+        """Return the state of every own router now. A daemon that does not answer is a fact too."""
+        facts: dict[str, str] = {}
+        for router in self._plan.routers():
+            facts |= self._routes(router.name)
+            facts |= self._protocols(router.name)
+        return State(facts)
+
+    def _routes(self, node: str) -> dict[str, str]:
+        return {
+            f"{node} route {route.prefix} table {route.table} metric {route.metric} {route.protocol}": _tell(route)
+            for route in kernel_routes(self._lab, node)
+        }
+
+    def _protocols(self, node: str) -> dict[str, str]:
+        try:
+            speaker = self._speakers.setdefault(node, Speaker(self._lab, node))
+            states = speaker.bgp_states()
+            adjacencies = speaker.full_adjacencies()
+        except (LabError, OSError, ValueError, KeyError, EOFError) as error:
+            self.forget((node,))
+            return {f"{node} routing daemon": f"does not answer ({error})"}
+        names = {str(neighbor.remote.address): neighbor.session.name for neighbor in self._plan.neighbors(node)}
+        facts = {
+            f"{node} BGP {names.get(address, address)}": "established" if state == "Established" else "down"
+            for address, state in states.items()
+        }
+        return facts | {f"{node} OSPF ipv{family} on {interface}": "full" for family, interface in adjacencies}
+
+
+def _tell(route: KernelRoute) -> str:
+    hops = sorted(
+        f"{hop.gateway or 'direct'} through {hop.interface}{'' if hop.alive else ' (dead)'}"
+        for hop in route.next_hops
+        if hop.interface
+    )
+    return ", ".join(hops) or route.kind
