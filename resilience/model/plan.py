@@ -315,6 +315,11 @@ class SessionEnd:
     next_hop_self: bool = False
     route_reflector_client: bool = False
     """This end reflects for the other (RFC 4456)."""
+    add_path: bool = False
+    """This end sends every usable path, not only its best (RFC 7911); the other end takes them.
+
+    Reflectors do: a client that knew only its reflector's choice could send packets towards a router that sends them
+    back (RFC 4456 section 11, RFC 7964)."""
     route_server: bool = False
     """This end is the route server: transparent next hop and AS path (RFC 7947)."""
     graceful_restart: bool = False

@@ -97,6 +97,7 @@ class BirdSession:
     route_server: bool
     next_hop_self: bool
     cluster_id: str | None
+    add_path: str | None
     maximum_prefixes: int | None
     default_originate: bool
     everything: str
@@ -213,6 +214,10 @@ def _ospf(node: Node) -> tuple[BirdOspf, ...]:
     )
 
 
+_ADD_PATH = {(False, False): None, (False, True): "rx", (True, False): "tx", (True, True): "on"}
+"""(this end sends every path, the other end does) to BIRD's word."""
+
+
 def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSession:
     session, local, remote = neighbor.session, neighbor.local, neighbor.remote
     external = local.asn != remote.asn
@@ -243,6 +248,7 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         route_server=local.route_server,
         next_hop_self=local.next_hop_self,
         cluster_id=str(node.cluster_id or node.router_id) if reflects else None,
+        add_path=_ADD_PATH[local.add_path, remote.add_path],
         maximum_prefixes=local.maximum_prefixes,
         default_originate=local.default_originate,
         everything=_EVERYTHING[session.family],

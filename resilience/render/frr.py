@@ -82,6 +82,7 @@ class FrrNeighbor:
     default_originate: bool
     next_hop_self: bool
     route_reflector_client: bool
+    add_path: bool
     route_server_client: bool
     maximum_prefixes: int | None
     import_map: str | None
@@ -246,6 +247,7 @@ def _neighbor(neighbor: Neighbor, resolve: ResolveSecret) -> FrrNeighbor:
         default_originate=local.default_originate,
         next_hop_self=local.next_hop_self,
         route_reflector_client=local.route_reflector_client,
+        add_path=local.add_path,
         route_server_client=local.route_server,
         maximum_prefixes=local.maximum_prefixes,
         import_map=identifier(local.import_policy) if local.import_policy else without,
