@@ -206,7 +206,7 @@ def _ibgp_end(draft: Draft, near: str, far: str, family: int, reflectors: set[st
         bfd=IBGP_BFD,
         next_hop_self=True,
         route_reflector_client=near in reflectors and far not in reflectors,
-        add_path=near in reflectors,
+        add_path=near in reflectors and far not in reflectors,
         draining=node.base.draining,
     )
 
