@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from benchmarks.figure import Figure
 
-BENCHMARKS = ("reading", "rendering", "labs")
+BENCHMARKS = ("reading", "rendering", "measuring", "labs")
 """Modules of this package with `measure()`, the quick ones first."""
 
 _WORDS = {True: "holds", False: "MISSES", None: ""}

@@ -149,13 +149,14 @@ def _progress() -> Iterator[_Progress]:
 
 def _show(journal: Journal, *, as_json: bool) -> None:
     from resilience.model.document import write_json
-    from resilience.report.terminal import make_console, show_journal
+    from resilience.report.terminal import make_console, show_journal, show_summary
 
     if as_json:
         sys.stdout.write(write_json(journal))
         return
     console = make_console()
-    show_journal(journal, console)
+    seen_already = sys.stdout.isatty() and sys.stderr.isatty()
+    (show_summary if seen_already else show_journal)(journal, console)
     for line in _repetitions(journal):
         console.print(line)
 

@@ -11,6 +11,7 @@ from resilience.report.words import (
     show_bounds,
     show_failure_time,
     show_stream,
+    show_wait,
     summarise_drills,
     summarise_findings,
     tell_worst_predictions,
@@ -86,7 +87,7 @@ def _flow_row(flow: FlowResult, by_way: dict[tuple[str, Way], Prediction]) -> tu
         show_bounds(by_way.get((flow.flow, Way.FORWARD))),
         show_stream(flow.back),
         show_bounds(by_way.get((flow.flow, Way.RETURN))),
-        f"{flow.tcp.wait_ms:.0f} ms" if flow.tcp else "",
+        show_wait(flow.tcp),
         flow.verdict,
     )
 

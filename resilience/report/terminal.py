@@ -11,13 +11,15 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from resilience.model.findings import Finding, Findings, Severity
-from resilience.model.journal import DrillResult, FlowResult, Journal, Prediction, Verdict, Way
+from resilience.model.journal import DrillResult, Event, FlowResult, Journal, Prediction, Verdict, Way
 from resilience.report.tables import Table, show_cell
 from resilience.report.text import show_safely
 from resilience.report.words import (
     show_bounds,
     show_failure_time,
     show_stream,
+    show_wait,
+    show_worst,
     summarise_drills,
     summarise_findings,
     tell_worst_predictions,
@@ -31,6 +33,7 @@ _STYLES = {
     Verdict.FAIL: "bold red",
     Verdict.UNKNOWN: "bold yellow",
 }
+_STEPS_SHOWN = 30
 _PLAIN_WIDTH = 1_000_000
 """Where no terminal sets a width, lines are as long as they are: programs like `grep` read them."""
 
@@ -67,13 +70,24 @@ def _show_finding(finding: Finding, console: Console) -> None:
 
 
 def show_journal(journal: Journal, console: Console) -> None:
-    """Show a whole run: its control run, each drill, the verdict."""
-    console.print(_text(f"{journal.network}: {journal.lab.nodes} nodes, converged after {journal.lab.ready_s:.1f} s"))
-    console.print(Text.assemble("control run without a fault: ", _verdict(journal.control.verdict)))
+    """Show a whole run: each drill with its evidence, then the summary."""
     for drill in journal.drills:
         show_drill(drill, console)
+    console.print()
+    show_summary(journal, console)
+
+
+def show_summary(journal: Journal, console: Console) -> None:
+    """Show a run on one screen: a line for each drill, and the verdict as the last word."""
+    console.print(_text(f"{journal.network}: {journal.lab.nodes} nodes, converged after {journal.lab.ready_s:.1f} s"))
+    console.print(Text.assemble("control run without a fault: ", _verdict(journal.control.verdict)))
     for skipped in journal.skipped:
         console.print(_text(f"skipped: {skipped}"))
+    grid = _grid(("drill", "objective", "worst outage", "verdict"))
+    for drill in journal.drills:
+        grid.add_row(_text(drill.name), _text(drill.objective), _text(show_worst(drill)), _verdict(drill.verdict))
+    if journal.drills:
+        _print_grid(grid, console)
     console.print(Text.assemble(_text(summarise_drills(journal)), ": ", _verdict(journal.verdict)))
 
 
@@ -99,26 +113,35 @@ def _closing_lines(drill: DrillResult) -> Iterable[str]:
     for term in tell_worst_predictions(drill) if drill.verdict is not Verdict.PASS else ():
         yield f"  predicted   {term}"
     if drill.verdict is not Verdict.PASS:
-        for event in drill.timeline:
-            yield f"  {event.at_ms:>9.1f} ms  {event.node} ({event.source}): {event.event}"
+        yield from _timeline_lines(drill.timeline)
     if drill.recovered is not None and not drill.recovered.ok:
         yield f"  recovery    not complete: {'; '.join(drill.recovered.differences)}"
     for flow in drill.left_out:
         yield f"  left out    {flow}: the failing element holds an end of it"
 
 
+def _timeline_lines(events: tuple[Event, ...]) -> Iterable[str]:
+    """Show the first steps of the control plane; in large networks there are thousands."""
+    for event in events[:_STEPS_SHOWN]:
+        yield f"  {event.at_ms:>9.1f} ms  {event.node} ({event.source}): {event.event}"
+    if len(events) > _STEPS_SHOWN:
+        yield f"  {'':>9}     and {len(events) - _STEPS_SHOWN} later steps, which the journal holds (--json)"
+
+
 def _flow_grid(flows: tuple[FlowResult, ...], predicted: tuple[Prediction, ...]) -> RichTable:
     by_way = {(item.flow, item.direction): item for item in predicted}
-    grid = _grid(("flow", "forward", "predicted", "return", "predicted", "user waits", "limit", "verdict"))
+    waits = any(flow.tcp for flow in flows)
+    wait_heading = ("user waits",) if waits else ()
+    grid = _grid(("  flow", "forward", "predicted", "return", "predicted", *wait_heading, "verdict"))
     for flow in flows:
+        wait = (_text(show_wait(flow.tcp)),) if waits else ()
         grid.add_row(
-            _text(flow.flow),
+            _text(f"  {flow.flow}"),
             _text(show_stream(flow.forward)),
             _text(show_bounds(by_way.get((flow.flow, Way.FORWARD)))),
             _text(show_stream(flow.back)),
             _text(show_bounds(by_way.get((flow.flow, Way.RETURN)))),
-            _text(f"{flow.tcp.wait_ms:.0f} ms" if flow.tcp else ""),
-            _text(f"{flow.limit_ms} ms" if flow.limit_ms is not None else ""),
+            *wait,
             _verdict(flow.verdict),
         )
     return grid

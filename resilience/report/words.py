@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from resilience.model.findings import Findings, Severity
-from resilience.model.journal import DrillResult, FaultRecord, Journal, Prediction, Stream, Verdict
+from resilience.model.journal import DrillResult, FaultRecord, Journal, Prediction, Stream, TcpWait, Verdict, Way
 from resilience.model.units import show_duration
 
 
@@ -18,6 +18,25 @@ def show_stream(stream: Stream | None) -> str:
     if not stream.lost:
         return "0"
     return f"{'≥ ' if stream.censored else ''}{show_duration(stream.outage_ms)}"
+
+
+def show_wait(wait: TcpWait | None) -> str:
+    """Write how long a user waited; empty for flows without users."""
+    if wait is None:
+        return ""
+    return f"{'≥ ' if wait.censored else ''}{show_duration(wait.wait_ms)}"
+
+
+def show_worst(drill: DrillResult) -> str:
+    """Write the longest outage of a drill and its direction, or how long a user waited."""
+    if not drill.flows:
+        return ""
+    worst = max(drill.flows, key=lambda flow: flow.outage_ms)
+    if worst.tcp is not None:
+        return f"{show_wait(worst.tcp)}, user waits"
+    streams = [(stream, way) for stream, way in ((worst.forward, Way.FORWARD), (worst.back, Way.RETURN)) if stream]
+    stream, way = max(streams, key=lambda pair: pair[0].outage_ms, default=(None, Way.FORWARD))
+    return f"{show_stream(stream)}, {way}" if stream is not None and stream.lost else "0"
 
 
 def show_bounds(prediction: Prediction | None) -> str:
@@ -38,10 +57,12 @@ def show_failure_time(fault: FaultRecord) -> str:
 
 
 def tell_worst_predictions(drill: DrillResult) -> Iterator[str]:
-    """Give the terms of the predictions for flows that did not pass."""
+    """Give the terms of the predictions for flows that did not pass, the same terms once."""
     troubled = {flow.flow for flow in drill.flows if flow.verdict is not Verdict.PASS}
+    told: set[tuple[str, ...]] = set()
     for prediction in drill.predicted:
-        if prediction.flow in troubled and prediction.because:
+        if prediction.flow in troubled and prediction.because and prediction.because not in told:
+            told.add(prediction.because)
             yield f"{prediction.flow} {prediction.direction}: {' + '.join(prediction.because)}"
 
 
