@@ -36,7 +36,7 @@ class State:
 
 
 class Observer:
-    """Looks at the network's own routers, with their connections kept open."""
+    """Looks at a lab's routers; connections to the network's own stay open."""
 
     def __init__(self, lab: Lab, plan: Plan) -> None:
         self._lab = lab
@@ -59,11 +59,17 @@ class Observer:
                 speaker.close()
 
     def look(self) -> State:
-        """Return the state of every own router now. A daemon that does not answer is a fact too."""
+        """Return the state now. A daemon that does not answer is a fact too.
+
+        Kernel routes of every router, sessions of the network's own: a backup provider that has not yet heard our
+        prefixes again would turn the next drill's failover into an outage that nobody's design has.
+        """
         facts: dict[str, str] = {}
-        for router in self._plan.routers():
-            facts |= self._routes(router.name)
-            facts |= self._protocols(router.name)
+        for node in self._plan.nodes.values():
+            if node.asn is not None:
+                facts |= self._routes(node.name)
+            if node.managed:
+                facts |= self._protocols(node.name)
         return State(facts)
 
     def _routes(self, node: str) -> dict[str, str]:
