@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from resilience.drill.daemon_events import PREFIX, Step
 from resilience.lab.netlink import attributes
-from resilience.model.network import IPAddress, IPNetwork
+from resilience.model.network import IPAddress
 from resilience.model.plan import FLOATING_TABLE, MAIN_TABLE
 
 GROUPS = 0x1 | 0x4 | 0x40 | 0x400
@@ -30,15 +30,6 @@ _KINDS = {1: "", 6: "discarded", 7: "unreachable", 8: "prohibited"}
 _TABLES = {MAIN_TABLE: "", FLOATING_TABLE: " in the floating table"}
 
 
-@dataclass(frozen=True, slots=True)
-class KernelEvent:
-    """One change in words. `prefix` for routes, `link` for carrier."""
-
-    text: str
-    prefix: IPNetwork | None = None
-    link: str = ""
-
-
 def read_messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (kind, body) of each message of a datagram."""
     position = 0
@@ -55,7 +46,7 @@ def is_route_change(data: bytes) -> bool:
     return len(data) >= _HEADER.size and _HEADER.unpack_from(data)[1] in {_NEWROUTE, _DELROUTE}
 
 
-def tell_message(kind: int, body: bytes, names: Mapping[int, str]) -> KernelEvent | None:
+def tell_message(kind: int, body: bytes, names: Mapping[int, str]) -> Step | None:
     """Return a message in words; None for what nobody needs to read."""
     if kind in {_NEWROUTE, _DELROUTE}:
         return _tell_route(kind, body, names)
@@ -66,38 +57,38 @@ def tell_message(kind: int, body: bytes, names: Mapping[int, str]) -> KernelEven
     return None
 
 
-def _tell_link(kind: int, body: bytes) -> KernelEvent | None:
+def _tell_link(kind: int, body: bytes) -> Step | None:
     flags = _LINK.unpack_from(body)[3]
     raw = next((payload for number, payload in attributes(body[_LINK.size :]) if number == _IFNAME), b"")
     name = raw.rstrip(b"\0").decode(errors="replace")
     if not name:
         return None
     if kind == _DELLINK:
-        return KernelEvent(f"{name} is gone", link=name)
-    return KernelEvent(f"{name} {'has carrier' if flags & _IFF_LOWER_UP else 'lost carrier'}", link=name)
+        return Step(f"{name} is gone")
+    return Step(f"{name} {'has carrier' if flags & _IFF_LOWER_UP else 'lost carrier'}")
 
 
-def _tell_neighbour(body: bytes, names: Mapping[int, str]) -> KernelEvent | None:
+def _tell_neighbour(body: bytes, names: Mapping[int, str]) -> Step | None:
     _family, index, state, _flags, _kind = _NEIGHBOUR.unpack_from(body)
     raw = next((payload for number, payload in attributes(body[_NEIGHBOUR.size :]) if number == _DST), b"")
     if not state & _FAILED or len(raw) not in {4, 16}:
         return None
     name = names.get(index, str(index))
-    return KernelEvent(f"neighbour {ip_address(raw)} on {name} does not answer", link=name)
+    return Step(f"neighbour {ip_address(raw)} on {name} does not answer")
 
 
-def _tell_route(kind: int, body: bytes, names: Mapping[int, str]) -> KernelEvent | None:
+def _tell_route(kind: int, body: bytes, names: Mapping[int, str]) -> Step | None:
     family, length, _source, _tos, short_table, _protocol, _scope, route_kind, flags = _ROUTE.unpack_from(body)
     parts = dict(attributes(body[_ROUTE.size :]))
     table = int.from_bytes(parts[_TABLE], "little") if _TABLE in parts else short_table
     if flags & _CLONED or route_kind not in _KINDS or table not in _TABLES:
         return None
     prefix = ip_network((parts.get(_DST, bytes(4 if family == socket.AF_INET else 16)), length), strict=False)
-    where = f"route {prefix}{_TABLES[table]}"
+    where = f"route {PREFIX}{_TABLES[table]}"
     ways = ", ".join(_ways(parts, names)) or _KINDS[route_kind]
     if kind == _DELROUTE:
-        return KernelEvent(f"{where} {f'through {ways} ' if ways else ''}removed", prefix)
-    return KernelEvent(f"{where} now {f'through {ways}' if ways not in _KINDS.values() else ways}", prefix)
+        return Step(f"{where} {f'through {ways} ' if ways else ''}removed", prefix)
+    return Step(f"{where} now {f'through {ways}' if ways not in _KINDS.values() else ways}", prefix)
 
 
 def _ways(parts: Mapping[int, bytes], names: Mapping[int, str]) -> Iterator[str]:

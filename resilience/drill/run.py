@@ -124,7 +124,7 @@ class Drills:
             verdict=judge_run((result.verdict for result in results), control.verdict),
         )
 
-    # --- without a fault ------------------------------------------------------------------------------------------------
+    # --- without a fault
 
     def _control(self, flows: Sequence[Flow]) -> tuple[Control, bool]:
         """Measure without a fault; also say whether packets were lost of flows that work.
@@ -155,7 +155,7 @@ class Drills:
         traffic.stop()
         return {flow: traffic.read(flow, start_ns, end_ns) for flow in traffic.flows}
 
-    # --- with faults ----------------------------------------------------------------------------------------------------
+    # --- with faults
 
     def _all(self, runs: Sequence[Run], *, noisy: bool) -> Iterator[DrillResult]:
         with Observer(self._lab, self._plan) as observer:
@@ -263,5 +263,3 @@ def _unmeasured(flow: Flow, limit_ms: int | None, trouble: str) -> FlowResult:
     reason = trouble or "does not work even without a fault"
     nothing = Measured(resolution_ms=float("inf"))
     return _flow_result(flow, nothing, limit_ms, Judgement(Verdict.UNKNOWN, reason))
-
-

@@ -12,15 +12,15 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from resilience.drill.daemon_events import PREFIX, Names, Step, tell_bird_line, tell_frr_line
 from resilience.drill.kernel_events import GROUPS, is_route_change, read_messages, tell_message
 from resilience.errors import LabError
 from resilience.lab.control import connect_unix
@@ -44,17 +44,12 @@ _FRR_DEBUG = {
     "ospfd": (),
     "ospf6d": (),
 }
-_FRR_TIMES = ("configure terminal", "log timestamp precision 6", "end")
+_FRR_LOG = "{daemon}.drill.log"
+"""A log of our own: the one that the daemon was started with has neither microseconds nor debugging messages."""
 _FRR_LINE = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d+) \w+: (?:\[[A-Z0-9-]+\] )?(?:\[[^\]]*\] )?(.*)$")
-_FRR_STEPS = re.compile(
-    r"ADJCHANGE|AdjChg|withdrawn|rcvd UPDATE.*IPv|Tx route|state-change|went from Established|Hold.?[Tt]imer"
-    r"|interface down"
-)
-_BIRD_STEPS = re.compile(
-    r"(?:> |< )(?:added|removed|replaced|withdraw)|state changed|State changed|session (?:closed|established|from)"
-    r"|Connection (?:lost|closed)|BGP session|Error|BFD|Received:|Neighbor .* changed state"
-)
-_PREFIX = re.compile(r"(?<![\w.:])([0-9a-fA-F.:]+/\d{1,3})(?![\w/])")
+_GROUP_NS = 10_000_000
+"""Steps of one kind on one node within this time are one step for several prefixes."""
+_PREFIXES_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +58,16 @@ class _Raw:
     node: str
     source: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A step, where and when."""
+
+    at_ns: int
+    node: str
+    source: str
+    step: Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class Timeline:
         self._addresses = tuple(addresses)
         self._raw: list[_Raw] = []
         self._logs: list[_Log] = []
-        self._names: dict[str, dict[int, str]] = {}
+        self._interfaces: dict[str, dict[int, str]] = {}
+        self._names = Names(lab.plan)
         self._selector = selectors.EpollSelector()
         self._sockets: list[socket.socket] = []
         self._ended = threading.Event()
@@ -120,7 +126,7 @@ class Timeline:
     def _listen_to_kernel(self, node: str) -> None:
         with enter_namespace(self._lab.namespace(node)):
             with Netlink() as netlink:
-                self._names[node] = {index: name for name, index in link_indexes(netlink).items()}
+                self._interfaces[node] = {index: name for name, index in link_indexes(netlink).items()}
             listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
             listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
             listener.bind((0, GROUPS))
@@ -131,13 +137,25 @@ class Timeline:
         with suppress(LabError, OSError):
             if daemon.name == "bird" and daemon.control is not None:
                 connection = connect_unix(daemon.control)
-                connection.sendall(b"debug all { states, routes }\necho all 1048576\n")
+                connection.sendall(b"debug all { states, routes }\necho all 65536\n")
                 self._add(connection, node, "bird")
             elif daemon.name in _FRR_DEBUG and daemon.log is not None:
-                with open_frr(self._lab, node, daemon.name) as control:
-                    for command in (*_FRR_TIMES, *_FRR_DEBUG[daemon.name]):
-                        control.command(command)
-                self._logs.append(_Log(node, daemon.name, daemon.log, _size(daemon.log)))
+                path = daemon.log.with_name(_FRR_LOG.format(daemon=daemon.name))
+                self._logs.append(_Log(node, daemon.name, path, _size(path)))
+                self._start_frr_log(node, daemon.name)
+
+    def _start_frr_log(self, node: str, daemon: str) -> None:
+        log = f"/run/frr/{_FRR_LOG.format(daemon=daemon)}"
+        configuration = ("configure terminal", f"log file {log} debugging", "log timestamp precision 6", "end")
+        with open_frr(self._lab, node, daemon) as control:
+            for command in (*configuration, *_FRR_DEBUG[daemon]):
+                control.command(command)
+
+    def resume(self) -> None:
+        """Listen again to routers that were given another configuration: it has taken our log away."""
+        for log in self._logs:
+            with suppress(LabError, OSError):
+                self._start_frr_log(log.node, log.daemon)
 
     def _add(self, listener: socket.socket, node: str, source: str) -> None:
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
@@ -174,64 +192,79 @@ class Timeline:
     def events(self, zero_ns: int, end_ns: int) -> tuple[Event, ...]:
         """Return the important steps between two times, the first being the zero of `at_ms`."""
         self.stop()
-        found = [*self._kernel_events(), *self._bird_events(), *self._frr_events()]
-        in_time = sorted((one for one in found if zero_ns <= one[0] <= end_ns), key=lambda one: one[0])
-        events: dict[tuple[str, str, str], Event] = {}
-        for at_ns, node, source, text in in_time:
-            short = text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}…"
-            events.setdefault(
-                (node, source, short),
-                Event(at_ms=(at_ns - zero_ns) / _NS_IN_MS, node=node, source=source, event=short),
-            )
-        return tuple(events.values())[:MOST_EVENTS]
+        found = [*self._kernel_steps(), *self._bird_steps(), *self._frr_steps()]
+        found = [one for one in found if zero_ns <= one.at_ns <= end_ns and self._concerns(one.step.prefix)]
+        found.sort(key=lambda one: one.at_ns)
+        groups = group_steps(found)
+        return tuple(
+            Event(at_ms=(one.at_ns - zero_ns) / _NS_IN_MS, node=one.node, source=one.source, event=text)
+            for one, text in groups[:MOST_EVENTS]
+        )
 
-    def _concerns(self, prefix: IPNetwork) -> bool:
+    def _concerns(self, prefix: IPNetwork | None) -> bool:
+        if prefix is None:
+            return True
         return any(address in prefix for address in self._addresses if address.version == prefix.version)
 
-    def _mentions_other_routes_only(self, text: str) -> bool:
-        prefixes = [prefix for match in _PREFIX.finditer(text) if (prefix := _parse_prefix(match[1])) is not None]
-        return bool(prefixes) and not any(map(self._concerns, prefixes))
-
-    def _kernel_events(self) -> Iterator[tuple[int, str, str, str]]:
+    def _kernel_steps(self) -> Iterator[Seen]:
         for raw in self._raw:
-            if raw.source != "kernel":
-                continue
-            for kind, body in read_messages(raw.payload):
-                event = tell_message(kind, body, self._names[raw.node])
-                if event is not None and (event.prefix is None or self._concerns(event.prefix)):
-                    yield raw.at_ns, raw.node, "kernel", event.text
+            if raw.source == "kernel":
+                for kind, body in read_messages(raw.payload):
+                    step = tell_message(kind, body, self._interfaces[raw.node])
+                    if step is not None:
+                        yield Seen(raw.at_ns, raw.node, "kernel", step)
 
-    def _bird_events(self) -> Iterator[tuple[int, str, str, str]]:
+    def _bird_steps(self) -> Iterator[Seen]:
         rest: dict[str, bytes] = {}
         for raw in self._raw:
             if raw.source != "bird":
                 continue
             if not raw.payload:
-                yield raw.at_ns, raw.node, "bird", "routing daemon has ended"
+                yield Seen(raw.at_ns, raw.node, "bird", Step("routing daemon has ended"))
                 continue
             *lines, rest[raw.node] = (rest.get(raw.node, b"") + raw.payload).split(b"\n")
             for line in lines:
-                text = line.decode(errors="replace")
-                if text.startswith("+") and self._is_step(text, _BIRD_STEPS):
-                    yield raw.at_ns, raw.node, "bird", text[1:].strip()
+                # BIRD marks what it echoes with a plus.
+                step = tell_bird_line(line[1:].decode(errors="replace"), self._names) if line[:1] == b"+" else None
+                if step is not None:
+                    yield Seen(raw.at_ns, raw.node, "bird", step)
 
-    def _frr_events(self) -> Iterator[tuple[int, str, str, str]]:
+    def _frr_steps(self) -> Iterator[Seen]:
         for log in self._logs:
             for line in _read_from(log.path, log.start):
                 match = _FRR_LINE.match(line)
-                if match is not None and self._is_step(match[2], _FRR_STEPS):
-                    wall_ns = int(datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S.%f").timestamp() * 1e6) * 1_000  # noqa: DTZ007 - FRR logs local time
-                    yield wall_ns - self._wall_minus_monotonic_ns, log.node, "frr", f"{log.daemon}: {match[2].strip()}"
-
-    def _is_step(self, text: str, steps: re.Pattern[str]) -> bool:
-        return steps.search(text) is not None and not self._mentions_other_routes_only(text)
+                step = tell_frr_line(log.node, match[2], self._names) if match is not None else None
+                if match is not None and step is not None:
+                    yield Seen(_wall_ns(match[1]) - self._wall_minus_monotonic_ns, log.node, "frr", step)
 
 
-def _parse_prefix(text: str) -> IPNetwork | None:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None
+def _wall_ns(text: str) -> int:
+    """Return the time of a line of FRR's log, which is local time."""
+    parsed = datetime.strptime(text, "%Y/%m/%d %H:%M:%S.%f").astimezone()
+    return int(parsed.timestamp() * 1e6) * 1_000
+
+
+def group_steps(found: Sequence[Seen]) -> list[tuple[Seen, str]]:
+    """Return steps in the order of time, each said once, with all prefixes to which it happened at that time."""
+    groups: dict[tuple[str, str, str], list[list[Seen]]] = {}
+    for one in found:
+        kin = groups.setdefault((one.node, one.source, one.step.text), [])
+        if kin and one.at_ns - kin[-1][0].at_ns <= _GROUP_NS:
+            kin[-1].append(one)
+        else:
+            kin.append([one])
+    firsts = [(group[0], _tell_group(group)) for kin in groups.values() for group in kin]
+    return sorted(firsts, key=lambda pair: pair[0].at_ns)
+
+
+def _tell_group(group: Sequence[Seen]) -> str:
+    text = group[0].step.text
+    prefixes = list(dict.fromkeys(str(one.step.prefix) for one in group if one.step.prefix is not None))
+    if prefixes:
+        more = len(prefixes) - _PREFIXES_NAMED
+        named = ", ".join(prefixes[:_PREFIXES_NAMED]) + (f" and {more} more" if more > 0 else "")
+        text = text.replace(PREFIX, named)
+    return text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}…"
 
 
 def _size(path: Path) -> int:
