@@ -169,7 +169,8 @@ def _repetitions(journal: Journal) -> Iterator[str]:
         outages.setdefault((result.name, result.objective), []).append(worst)
     for (name, objective), values in outages.items():
         if len(values) > 1:
-            yield f"{name} ({objective}): {len(values)} times, median {median(values):.1f} ms, worst {max(values):.1f} ms"
+            figures = f"median {median(values):.1f} ms, worst {max(values):.1f} ms"
+            yield f"{name} ({objective}): {len(values)} times, {figures}"
 
 
 def _show_list(derived: Derived, *, as_json: bool) -> None:

@@ -80,7 +80,9 @@ class Derived:
 
 def tell_failure(failure: Failure) -> str:
     """Return what happens, in words that follow `when`."""
-    names = " and ".join(failure.elements) if len(failure.elements) <= 2 else failure.name
+    if len(failure.elements) > 2:
+        return f"{failure.name} happens ({len(failure.elements)} elements at once)"
+    names = " and ".join(failure.elements)
     verb = "fail" if len(failure.elements) > 1 else "fails"
     if failure.kind is FailureKind.SILENT:
         return f"{names} {verb} silently"

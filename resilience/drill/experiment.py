@@ -20,7 +20,7 @@ from resilience.lab.faults import arm
 from resilience.lab.seam import Lab
 from resilience.model.journal import Event, FaultRecord, Prediction, Recovery
 from resilience.model.network import IPAddress
-from resilience.model.plan import FailureKind, Fault, Flow, Plan
+from resilience.model.plan import FailureKind, Fault, FaultKind, Flow, Plan
 
 STEADY_NS = 200_000_000
 """Without a loss for this long before a fault; the control run looked for longer."""
@@ -89,7 +89,7 @@ class Experimenter:
         with Timeline(self.lab, involved_nodes(self.plan, faults), endpoint_addresses(traffic.flows)) as timeline:
             armed: Armed = arm(self.lab, self.plan, faults)
             records: list[FaultRecord] = []
-            with self._drained(run, records) as zero_ns:
+            with self._drained(run, records, timeline) as zero_ns:
                 fired_ns = time.monotonic_ns()
                 start_ns = zero_ns or fired_ns
                 try:
@@ -112,7 +112,7 @@ class Experimenter:
         )
 
     @contextmanager
-    def _drained(self, run: Run, records: list[FaultRecord]) -> Iterator[int]:
+    def _drained(self, run: Run, records: list[FaultRecord], timeline: Timeline) -> Iterator[int]:
         """Move traffic away first where the failure is maintenance; yields when that began, 0 without."""
         if run.failure.kind is not FailureKind.MAINTENANCE:
             yield 0
@@ -121,6 +121,7 @@ class Experimenter:
         try:
             self.tell("draining")
             self.drain.drain(run.failure.elements)
+            timeline.resume()
             records += [FaultRecord(element=name, kind="drain", side="", at_ms=0.0) for name in run.failure.elements]
             yield start_ns
         finally:
@@ -203,14 +204,15 @@ def quiet_time_ns(plan: Plan) -> int:
 
 
 def involved_nodes(plan: Plan, faults: Sequence[Fault]) -> tuple[str, ...]:
-    """Return the own routers, and whoever stands at an end of what fails."""
+    """Return the own routers, and whoever stands at an end of what fails; not those who lose power themselves."""
     found = dict.fromkeys(router.name for router in plan.routers())
     for fault in faults:
         if fault.target in plan.segments:
             found |= dict.fromkeys(node for node, _interface in plan.segments[fault.target].ends)
         elif fault.target in plan.nodes:
             found |= dict.fromkeys((fault.target, *(neighbor.remote.node for neighbor in plan.neighbors(fault.target))))
-    return tuple(name for name in found if name in plan.nodes and plan.nodes[name].platform is not None)
+    dark = {fault.target for fault in faults if fault.kind is FaultKind.CRASH}
+    return tuple(name for name in found if name not in dark and plan.nodes[name].platform is not None)
 
 
 def endpoint_addresses(flows: Sequence[Flow]) -> tuple[IPAddress, ...]:

@@ -102,6 +102,7 @@ class Measurement:
             forward=measure_stream(records[Way.FORWARD], start_ns, end_ns),
             back=measure_stream(records[Way.RETURN], start_ns, end_ns),
             resolution_ms=max(resolutions),
+            answers=records[Way.RETURN].answers,
         )
 
 

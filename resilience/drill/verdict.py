@@ -27,6 +27,8 @@ class Measured:
     back: Stream | None = None
     tcp: TcpWait | None = None
     resolution_ms: float
+    answers: bool = False
+    """The return stream answers the forward one (anycast): while that is out, nothing is known of the return."""
 
     @property
     def outage_ms(self) -> float:
@@ -123,13 +125,16 @@ def compare(measured: Measured, predictions: Sequence[Prediction]) -> str:
     for way, stream in ((Way.FORWARD, measured.forward), (Way.RETURN, measured.back)):
         prediction = by_way.get(way)
         if stream is not None and prediction is not None and stream.sent:
-            words = _compare_stream(stream, prediction, measured.resolution_ms)
+            only_upper = measured.answers and way is Way.RETURN
+            words = _compare_stream(stream, prediction, measured.resolution_ms, only_upper=only_upper)
             if words:
                 return f"{way}: {words}"
     return ""
 
 
-def _compare_stream(stream: Stream, prediction: Prediction, resolution_ms: float) -> str:
+def _compare_stream(stream: Stream, prediction: Prediction, resolution_ms: float, *, only_upper: bool) -> str:
+    if only_upper and not (prediction.reachable and stream.outage_ms > prediction.high_ms + resolution_ms):
+        return ""
     if not prediction.reachable:
         return "" if stream.censored else "predicted to stay unreachable, and packets arrived again"
     low, high = prediction.low_ms - resolution_ms, prediction.high_ms + resolution_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -141,6 +142,15 @@ def test_a_measurement_agrees_with_its_prediction_within_the_resolution(
 ) -> None:
     """Reachable or not must match, and the outage must lie between the bounds; one still out may end in time."""
     assert (compare(measured, (prediction,)) == "") is agrees
+
+
+def test_an_answering_stream_contradicts_only_what_it_can_see() -> None:
+    """While nothing reaches an anycast node, nothing answers: less than predicted is no contradiction, more is."""
+    there, back = predict(600, 900), predict(600, 900, Way.RETURN)
+
+    assert compare(replace(udp(700, 0), answers=True), (there, back)) == ""
+    assert compare(replace(udp(700, 2000), answers=True), (there, back)) != ""
+    assert compare(udp(700, 0), (there, back)) != ""
 
 
 def test_a_contradicted_prediction_makes_a_good_measurement_unknown() -> None:
