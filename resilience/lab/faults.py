@@ -114,6 +114,11 @@ class Armed:
             Fired(fault, self._side, before, after) for fault, (before, after) in zip(self._faults, times, strict=True)
         )
 
+    def close(self) -> None:
+        """Let go of sockets without healing: somebody else will."""
+        for charge in self._charges:
+            charge.close()
+
     def heal(self) -> None:
         """Undo every fault, also those that were not fired or healed before; try all, then raise the first error."""
         failed: ResilienceError | None = None
@@ -141,8 +146,7 @@ def arm(lab: Lab, plan: Plan, faults: Iterable[Fault], *, side: Side = Side.BOTH
         for charge in armed._charges:  # noqa: SLF001 - our own class
             charge.prepare()
     except BaseException:
-        for charge in armed._charges:  # noqa: SLF001 - our own class
-            charge.close()
+        armed.close()
         raise
     return armed
 

@@ -124,6 +124,10 @@ class NetnsLab:
         self._owner.close()
         self._owner = None
 
+    def is_kept(self) -> bool:
+        """Say whether the lab outlives this process."""
+        return self._folder is not None and self._folder.read().kept
+
     def status(self) -> LabStatus:
         """Say what runs."""
         running = self._folder is not None
