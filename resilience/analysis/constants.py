@@ -65,7 +65,7 @@ CLOSE = Bounds(0, 10, "the connection is closed, or the other end's kernel close
 FLOOD = Bounds(0, 10, "one OSPF router floods an LSA to the next")
 OSPF_DEAD = Bounds(30_000, 40_000, "OSPF hellos every 10 s, dead after 40 s, where BFD does not watch")
 BFD_NOTICE = Bounds(0, 10, "from the BFD timer to the routing daemon")
-UNTOUCHED = Bounds(0, 2, "the path does not change")
+UNTOUCHED = Bounds(0, 0, "the path does not change")
 REROUTED = Bounds(0, 15, "the path changes while the old one still works")
 BFD_JITTER = 0.75
 """RFC 5880 section 6.8.7: a sender shortens each interval by up to a quarter."""

@@ -12,9 +12,9 @@ from resilience.analysis.igp import Igp
 from resilience.analysis.propagation import Selected
 from resilience.analysis.route import LOCAL, Route
 from resilience.analysis.wires import Hop
-from resilience.analysis.world import World, world_of
+from resilience.analysis.world import Situation, World, world_of
 from resilience.model.network import IPAddress, IPNetwork
-from resilience.model.plan import MAIN_TABLE, Flow, Interface, Plan, SourceFilter, StaticRoute
+from resilience.model.plan import MAIN_TABLE, Endpoint, Flow, Interface, Plan, SourceFilter, StaticRoute
 
 _MOST_LEGS = 64
 _MOST_HOPS = 40
@@ -152,14 +152,30 @@ class _Entry(NamedTuple):
     bgp: IPNetwork | None = None
 
 
-_ENTRIES: WeakKeyDictionary[World, dict[tuple[str, IPAddress], list[_Entry]]] = WeakKeyDictionary()
-"""What was worked out for a world lives as long as that world."""
+class _Tables:
+    """What every view of one world shares: worked out once, by node and address as a number (numbers hash faster)."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, int], list[_Entry]] = {}
+        self.connected: dict[tuple[str, int], tuple[str, Hop | None] | None] = {}
+        self.paths: WeakKeyDictionary[Situation, dict[tuple[Endpoint, Endpoint], FlowPaths]] = WeakKeyDictionary()
+
+
+_TABLES: WeakKeyDictionary[World, _Tables] = WeakKeyDictionary()
+"""They live as long as their world."""
+
+
+def _tables(world: World) -> _Tables:
+    tables = _TABLES.get(world)
+    if tables is None:
+        tables = _TABLES[world] = _Tables()
+    return tables
 
 
 def _entries(world: World, node: str, target: IPAddress) -> list[_Entry]:
     """List what could match: main table by length, connected before static before OSPF before BGP; then floating."""
-    made = _ENTRIES.setdefault(world, {})
-    key = (node, target)
+    made = _tables(world).entries
+    key = (node, int(target))
     if key not in made:
         made[key] = _make_entries(world, node, target)
     return made[key]
@@ -237,15 +253,35 @@ def _resolved(view: View, node: str, route: Route) -> tuple[Hop, ...]:
     """Return the first steps towards a BGP next hop: its owner on a connected network, else as OSPF goes."""
     if route.next_hop is None:
         return ()
-    for network, interface in view.world.networks[node]:
-        if network.version == route.next_hop.version and route.next_hop in network:
-            hop = _towards(view, node, interface, route.next_hop)
-            return () if hop is None else (hop,)
-    return _follow_igp(view, node, route.next_hop) or ()
+    made = _tables(view.world).connected
+    key = (node, int(route.next_hop))
+    if key not in made:
+        made[key] = _on_connected(view.world, node, route.next_hop)
+    found = made[key]
+    if found is None:
+        return _follow_igp(view, node, route.next_hop) or ()
+    interface, hop = found
+    alive = hop is not None and view.world.wires.has_carrier(view.damage, (node, interface))
+    return (hop,) if hop is not None and alive else ()
 
 
-def paths_of(view: View, flow: Flow) -> FlowPaths:
+def _on_connected(world: World, node: str, address: IPAddress) -> tuple[str, Hop | None] | None:
+    for network, interface in world.networks[node]:
+        if network.version == address.version and address in network:
+            return interface, world.wires.owner(node, interface, address)
+    return None
+
+
+def paths_of(situation: Situation, flow: Flow) -> FlowPaths:
     """Return the ways of a flow there, and back from wherever it arrived (else from every node that could answer)."""
+    made = _tables(situation.world).paths.setdefault(situation, {})
+    key = (flow.source, flow.target)
+    if key not in made:
+        made[key] = _trace_both_ways(situation, flow)
+    return made[key]
+
+
+def _trace_both_ways(view: View, flow: Flow) -> FlowPaths:
     there = Packet(flow.source.address, flow.target.address)
     forward = tuple(leg for node in flow.source.nodes for leg in trace(view, node, there))
     answering = tuple(dict.fromkeys(leg.nodes[-1] for leg in forward if leg.delivered)) or flow.target.nodes

@@ -91,12 +91,24 @@ def _answer(courses: Courses, flow: Flow, way: Way) -> Answer:
     usual = before.forward if way is Way.FORWARD else before.back
     if not any(leg.delivered for leg in usual):
         return Answer(reachable=False, low_ms=math.inf, high_ms=math.inf, because=("no way even before the failure",))
+    if _is_untouched(courses.slowest, flow, way, usual):
+        return _unbroken(courses.slowest, flow, way, usual)
     fast, slow = _measure(courses.fastest, flow, way), _measure(courses.slowest, flow, way)
     if math.isinf(slow.took_ms):
         return _unreachable(courses.slowest, flow, way, fast)
     if slow.ended_by is None:
         return _unbroken(courses.slowest, flow, way, usual)
     return _bounded(fast, slow)
+
+
+def _is_untouched(course: Course, flow: Flow, way: Way, usual: tuple[Leg, ...]) -> bool:
+    """Say whether nothing on a direction's way ever changes, so that there is nothing to add up."""
+    after = paths_of(course.settled, flow)
+    if usual != (after.forward if way is Way.FORWARD else after.back):
+        return False
+    nodes = {node for leg in usual for node in leg.nodes}
+    target = flow.target.address if way is Way.FORWARD else flow.source.address
+    return all(nodes.isdisjoint(course.changes(prefix)) for prefix in course.world.covering(target))
 
 
 def _measure(course: Course, flow: Flow, way: Way) -> Outage:
