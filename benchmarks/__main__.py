@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from benchmarks.figure import Figure
 
-BENCHMARKS = ("reading", "rendering", "measuring", "labs")
+BENCHMARKS = ("reading", "rendering", "measuring", "cold", "outages", "labs")
 """Modules of this package with `measure()`, the quick ones first."""
 
 _WORDS = {True: "holds", False: "MISSES", None: ""}
