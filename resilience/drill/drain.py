@@ -52,6 +52,10 @@ class Drain:
     def drain(self, elements: tuple[str, ...]) -> None:
         """Load the draining configurations and wait until nothing crosses the elements any more."""
         self.load(elements)
+        self.wait_until_empty(elements)
+
+    def wait_until_empty(self, elements: tuple[str, ...]) -> None:
+        """Count what crosses some elements until that is nothing for a second; `note` says when it never was."""
         self._counting = list(spots_of(self.plan, elements))
         for node in dict.fromkeys(spot.node for spot in self._counting):
             _load_counters(self.lab, node, [spot for spot in self._counting if spot.node == node])
@@ -68,12 +72,16 @@ class Drain:
 
     def undrain(self) -> None:
         """Load the ordinary configurations again and stop counting; safe to call twice."""
-        for node in dict.fromkeys(spot.node for spot in self._counting):
-            self.lab.run(node, ["nft", "delete", "table", "inet", TABLE])
-        self._counting = []
+        self.stop_counting()
         changed, self._changed = self._changed, []
         for node in changed:
             reload_configs(self.lab, node, _daemon_files(self.configs, node))
+
+    def stop_counting(self) -> None:
+        """Take our counters away; safe to call twice."""
+        for node in dict.fromkeys(spot.node for spot in self._counting):
+            self.lab.run(node, ["nft", "delete", "table", "inet", TABLE])
+        self._counting = []
 
     def _wait_until_quiet(self, elements: tuple[str, ...]) -> str:
         names = " and ".join(elements)

@@ -11,6 +11,7 @@ from typing import Self
 from resilience.drill.loss import measure_resolution_ms, measure_stream
 from resilience.drill.streams import IN_FLIGHT_NS, Streams
 from resilience.drill.users import Users, measure_wait
+from resilience.drill.users import measure_resolution_ms as measure_gap_ms
 from resilience.drill.verdict import Measured
 from resilience.lab.seam import Lab
 from resilience.model.journal import Way
@@ -19,7 +20,6 @@ from resilience.model.plan import Flow, ListenerKind, Plan, Protocol
 POLL_S = 0.02
 SLOW_ANSWER_NS = 300_000_000
 """Longer than any answer in a lab takes, longer than one retransmission: such an attempt has met an outage."""
-_NS_IN_MS = 1_000_000
 
 
 class Measurement:
@@ -92,8 +92,11 @@ class Measurement:
     def read(self, flow: Flow, start_ns: int, end_ns: int) -> Measured:
         """Return what a flow went through between two times."""
         if flow.protocol is Protocol.TCP:
-            wait = measure_wait(self.users.attempts(flow), start_ns, end_ns)
-            return Measured(tcp=wait, resolution_ms=self.users.pace_ns / _NS_IN_MS)
+            attempts = self.users.attempts(flow)
+            return Measured(
+                tcp=measure_wait(attempts, start_ns, end_ns),
+                resolution_ms=measure_gap_ms(attempts, start_ns, end_ns),
+            )
         records = {way: self.streams.record((flow, way)) for way in Way}
         resolutions = [
             measure_resolution_ms(record, start_ns, end_ns) for record in records.values() if not record.answers

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,6 +57,13 @@ def measure_wait(attempts: Sequence[Attempt], start_ns: int, end_ns: int) -> Tcp
             censored = censored or served is None
     failed = sum(attempt.end_ns is not None and not attempt.good for attempt in seen)
     return TcpWait(wait_ms=worst / _NS_IN_MS, attempts=len(seen), failed=failed, censored=censored)
+
+
+def measure_resolution_ms(attempts: Sequence[Attempt], start_ns: int, end_ns: int) -> float:
+    """Return the widest gap between two attempts in a window: an outage between them is seen by nobody."""
+    starts = [attempt.start_ns for attempt in attempts if start_ns <= attempt.start_ns <= end_ns]
+    gaps = (later - earlier for earlier, later in pairwise(starts))
+    return max(gaps, default=end_ns - start_ns) / _NS_IN_MS
 
 
 def _has_failed(seen: Sequence[Attempt], attempt: Attempt) -> bool:
