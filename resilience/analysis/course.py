@@ -27,7 +27,7 @@ class Course:
         self.clock = Clock(pace)
         self.settled: Situation = world.settle(damage)
         self._before = world.whole
-        self._first = first
+        self.first = first
         self.lost = dict(self._lost_sessions())
         self.turns = self._igp_turns()
         self._changes: dict[IPNetwork, dict[str, list[Change]]] = {}
@@ -95,7 +95,7 @@ class Course:
         for event in self.settled.lost_originations(prefix):
             notice = daemon_of(self.world.plan.nodes[event.node].platform).notice
             text = f"loss of carrier towards the host, noticed by {event.node}"
-            events.append(event._replace(cause=self.clock.after(self._first, notice, text)))
+            events.append(event._replace(cause=self.clock.after(self.first, notice, text)))
         events += [Event(Kind.TURN, cause, node) for node, cause in self.turns.items()]
         return events
 
@@ -114,15 +114,15 @@ class Course:
         daemon = daemon_of(self.world.plan.nodes[local.node].platform)
         if end.session.name in self.damage.closed or remote.node in self.damage.killed:
             return self.clock.after(
-                self._first, constants.CLOSE, f"{local.node} sees the session {end.session.name} end"
+                self.first, constants.CLOSE, f"{local.node} sees the session {end.session.name} end"
             )
         if local.interface is not None and not self._has_carrier((local.node, local.interface)):
             text = f"loss of carrier, noticed by {local.node}"
-            return self.clock.after(self._first, daemon.notice, text)
-        means = [_hold(self.clock, self._first, local, remote, daemon.hold_jitter)]
+            return self.clock.after(self.first, daemon.notice, text)
+        means = [_hold(self.clock, self.first, local, remote, daemon.hold_jitter)]
         if local.bfd is not None and remote.bfd is not None:
             text = f"BFD detection at {local.node} ({_bfd_words(local.bfd, remote.bfd)})"
-            detected = self.clock.after(self._first, _bfd(local.bfd, remote.bfd), text)
+            detected = self.clock.after(self.first, _bfd(local.bfd, remote.bfd), text)
             means.append(self.clock.after(detected, constants.BFD_NOTICE, f"{local.node} acts on BFD"))
         return min(means, key=lambda cause: cause.at_ms)
 
@@ -174,13 +174,13 @@ class Course:
         node = self.world.plan.nodes[here[0]]
         if not self._has_carrier(here):
             return self.clock.after(
-                self._first, daemon_of(node.platform).notice, f"loss of carrier, noticed by {node.name}"
+                self.first, daemon_of(node.platform).notice, f"loss of carrier, noticed by {node.name}"
             )
         local, remote = (self.world.wires.interfaces[plug].bfd for plug in (here, there))
         if local is None or remote is None:
-            return self.clock.after(self._first, constants.OSPF_DEAD, f"OSPF dead interval at {node.name}")
+            return self.clock.after(self.first, constants.OSPF_DEAD, f"OSPF dead interval at {node.name}")
         text = f"BFD detection at {node.name} ({_bfd_words(local, remote)})"
-        detected = self.clock.after(self._first, _bfd(local, remote), text)
+        detected = self.clock.after(self.first, _bfd(local, remote), text)
         return self.clock.after(detected, constants.BFD_NOTICE, f"{node.name} acts on BFD")
 
 

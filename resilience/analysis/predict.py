@@ -74,7 +74,7 @@ def _courses(world: World, plan: Plan, failure: Failure, damage: Damage) -> Cour
     faults = faults_of_failure(plan, failure)
     terms: list[tuple[Bounds, str]] = []
     if len(faults) > 1:
-        terms.append((constants.AT_ONCE, f"{len(faults)} faults within 10 ms"))
+        terms.append((constants.AT_ONCE, f"{len(faults)} faults one after the other"))
     if any(fault.kind is FaultKind.CRASH for fault in faults):
         terms.append((constants.CRASH, "losing power"))
     made = []
@@ -167,8 +167,10 @@ def _unreachable(course: Course, flow: Flow, way: Way, fast: Outage) -> Answer:
     reason = "never settles: the network may oscillate"
     if broken is not None:
         reason = f"after convergence: {broken.end} at {_place(broken)} on the way {' > '.join(broken.nodes)}"
-    low = math.inf if math.isinf(fast.took_ms) else fast.took_ms
-    return Answer(reachable=False, low_ms=low, high_ms=math.inf, because=(reason,))
+    if not math.isinf(fast.took_ms):
+        lucky = "the flow may use an equal leg that still works"
+        return Answer(reachable=True, low_ms=fast.took_ms, high_ms=math.inf, because=(lucky, reason))
+    return Answer(reachable=False, low_ms=math.inf, high_ms=math.inf, because=(reason,))
 
 
 def _place(leg: Leg) -> str:
@@ -184,18 +186,22 @@ def _unbroken(course: Course, flow: Flow, way: Way, usual: tuple[Leg, ...]) -> A
     after = paths.forward if way is Way.FORWARD else paths.back
     touched = {segment for leg in usual for segment in leg.segments} & course.damage.cut
     dead = {node for leg in usual for node in leg.nodes} & course.damage.dead
+    first = START
     if touched or dead:
-        where = ", ".join(sorted(touched | dead))
-        bounds, text = (
-            constants.KERNEL_CARRIER,
-            f"a kernel on the way skips {where} at once: its next route stood ready",
-        )
+        first, where = course.first, ", ".join(sorted(touched | dead))
+        bounds, text = constants.KERNEL_CARRIER, f"a kernel skips {where} at once: its next route stood ready"
     elif {leg.nodes for leg in after} != {leg.nodes for leg in usual}:
         bounds, text = constants.REROUTED, "the way changes while the old one still works"
     else:
         bounds, text = constants.UNTOUCHED, "the way does not change"
-    because = (_term(text, bounds.low_ms, bounds.high_ms),)
-    return Answer(reachable=True, low_ms=bounds.low_ms, high_ms=bounds.high_ms, because=because)
+    return _sum(course.clock.after(first, bounds, text).steps())
+
+
+def _sum(steps: tuple[Cause, ...]) -> Answer:
+    """Answer with the sum of steps that follow each other."""
+    low, high = sum(step.low_ms for step in steps), sum(step.high_ms for step in steps)
+    because = tuple(_term(step.text, step.low_ms, step.high_ms) for step in steps)
+    return Answer(reachable=True, low_ms=low, high_ms=high, because=because)
 
 
 def _bounded(fast: Outage, slow: Outage) -> Answer:
