@@ -51,7 +51,11 @@ SideOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    group = typer.Typer(name="lab", help="Run a network on real routing daemons, break it, look into it.")
+    group = typer.Typer(
+        name="lab",
+        help="Run a network on real routing daemons, break it, look into it.",
+        epilog="Example: resilience lab up inventories/dual-homed",
+    )
     for command in (up, down, status, fail, heal):
         group.command()(command)
     group.command("exec", context_settings={"ignore_unknown_options": True})(execute)
