@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-STOP = 0
+STOP, PACE = 0, 1
 HEADER_WORDS = 8
 FAILED = 1 << 63
 _PATIENCE_NS = 3_000_000_000
@@ -119,7 +119,6 @@ class Caller:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-        self._pace_ns: int = spec["pace_ns"]
         self._capacity: int = spec["capacity"]
         flows = spec["flows"]
         whole = memoryview(mmap.mmap(spec["memory"], memory_size(len(flows), self._capacity)))
@@ -133,7 +132,6 @@ class Caller:
 
     def run(self) -> None:
         """Start attempts in turn, evenly spread over each pace, and serve them until the parent asks to stop."""
-        step = max(self._pace_ns // max(len(self._flows), 1), 1)
         due = time.monotonic_ns()
         turn = 0
         while not self._header[STOP]:
@@ -141,7 +139,8 @@ class Caller:
             if now >= due:
                 self._start(self._flows[turn % len(self._flows)], now)
                 turn += 1
-                due = max(due + step, now - self._pace_ns)
+                pace = self._header[PACE]
+                due = max(due + pace // len(self._flows), now - pace)
             self._expire(now)
             wait_s = max(due - time.monotonic_ns(), 0) / 1e9
             for key, _events in self._selector.select(min(wait_s, 0.02)):

@@ -139,7 +139,7 @@ def _load_counters(lab: Lab, node: str, spots: list[Spot]) -> None:
         f"table inet {TABLE}\ndelete table inet {TABLE}\n"
         f"table inet {TABLE} {{ chain transit {{ type filter hook forward priority -300; policy accept;\n"
         + "\n".join(rules)
-        + "\n} }\n"
+        + "\n}\n}\n"
     )
     done = lab.run(node, ["nft", "-f", "-"], stdin=text)
     if done.exit_code != 0:

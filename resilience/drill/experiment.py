@@ -16,6 +16,7 @@ from resilience.drill.state import Observer, State
 from resilience.drill.streams import IN_FLIGHT_NS
 from resilience.drill.timeline import Timeline
 from resilience.drill.verdict import RECOVERY_LIMIT_MS, Measured, is_certain
+from resilience.errors import LabError
 from resilience.lab.faults import arm
 from resilience.lab.seam import Lab
 from resilience.model.journal import Event, FaultRecord, Prediction, Recovery
@@ -80,6 +81,9 @@ class Experimenter:
                 )
             if self.state is None:
                 self.state = self.observer.look()
+            if self.state.silent_daemons():
+                names, self.state = ", ".join(self.state.silent_daemons()), None
+                return Observation(trouble=f"no steady state before the fault: {names}")
             return self._try(run, traffic, predictions, self.state)
 
     def _try(
@@ -99,7 +103,8 @@ class Experimenter:
                     end_ns = time.monotonic_ns() - IN_FLIGHT_NS
                 finally:
                     self.tell("healing")
-                    armed.heal()
+                    traffic.slow_down()
+                    heal(armed)
                 measured = {flow: traffic.read(flow, start_ns, end_ns) for flow in traffic.flows}
             events = timeline.events(start_ns, end_ns)
         self.tell("waiting for recovery")
@@ -183,6 +188,14 @@ class Experimenter:
                 return Recovery(ok=False, after_ms=took_s * 1_000, differences=(*differences, *losing))
             self.tell(f"waiting for recovery {took_s:.1f} s: {(*differences, 'traffic')[0]}")
             time.sleep(_LOOK_EVERY_S)
+
+
+def heal(armed: Armed) -> None:
+    """Undo a fault; once more where that fails: a node that did not start may start the second time."""
+    try:
+        armed.heal()
+    except LabError:
+        armed.heal()
 
 
 def longest_ms(run: Run) -> float:

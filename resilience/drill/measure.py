@@ -51,6 +51,11 @@ class Measurement:
         self.users.stop()
         self.streams.stop()
 
+    def slow_down(self) -> None:
+        """Only ask from now on whether flows work: nothing is measured any more."""
+        self.streams.slow_down()
+        self.users.slow_down()
+
     def troubled(self, quiet_ns: int, since_ns: int = 0) -> tuple[Flow, ...]:
         """Return the flows that do not work right now: not without a loss during the last `quiet_ns`, since a time."""
         now = time.monotonic_ns()
@@ -63,7 +68,7 @@ class Measurement:
         )
 
     def _is_losing(self, flow: Flow, quiet_ns: int) -> bool:
-        rounds = quiet_ns // self.streams.interval_ns
+        rounds = quiet_ns // self.streams.pace_ns
         since = self.streams.settled_round() - rounds
         if since < 0:
             return True

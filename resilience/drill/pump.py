@@ -4,7 +4,7 @@ It is started as a program of its own (`python -I -S pump.py`), so that it impor
 many network namespaces, and shares no interpreter lock with anybody. What it does is written into memory that its
 parent maps too, while it happens:
 
-* a header of 64-bit words: rounds sent so far, stop request, rounds drained so far;
+* a header of 64-bit words: rounds sent so far, stop request, rounds drained so far, time between rounds;
 * for each sender the CLOCK_MONOTONIC time of each round (0: not sent);
 * for each stream one byte a round: how often that packet arrived, plus `LATE` when a later one came before it.
 
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-ROUNDS, STOP, DRAINED = 0, 1, 2
+ROUNDS, STOP, DRAINED, INTERVAL = 0, 1, 2, 3
 HEADER_WORDS = 8
 BATCH = 64
 LATE = 0x80
@@ -163,7 +163,6 @@ class Pump:
         libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
         libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-        self._interval_ns: int = spec["interval_ns"]
         self._capacity: int = spec["capacity"]
         self._streams: int = spec["streams"]
         self._round = ctypes.c_uint32(0)
@@ -225,7 +224,7 @@ class Pump:
             self._header[ROUNDS] = number
             if number % drain_every == 0:
                 self._drain(takers, number)
-            due = self._wait(due + self._interval_ns)
+            due = self._wait(due + self._header[INTERVAL])
         time.sleep(0.05)
         self._drain(takers, number)
 

@@ -13,6 +13,7 @@ from resilience.lab.kernel import KernelRoute, kernel_routes
 from resilience.lab.seam import Lab
 from resilience.model.plan import Plan
 
+_DAEMON = " routing daemon"
 _MOST_NAMED = 12
 """A journal is read by people: differences beyond these are counted."""
 
@@ -22,6 +23,10 @@ class State:
     """Facts by their subject, such as `gw route 0.0.0.0/0` and where it leads."""
 
     facts: Mapping[str, str]
+
+    def silent_daemons(self) -> tuple[str, ...]:
+        """Return what routers say of daemons that do not answer: no state to begin with."""
+        return tuple(f"{subject}: {text}" for subject, text in self.facts.items() if subject.endswith(_DAEMON))
 
     def differences(self, later: State) -> tuple[str, ...]:
         """Return what is not in a later state as it is here, in words."""
@@ -85,7 +90,7 @@ class Observer:
             adjacencies = speaker.full_adjacencies()
         except (LabError, OSError, ValueError, KeyError, EOFError) as error:
             self.forget((node,))
-            return {f"{node} routing daemon": f"does not answer ({error})"}
+            return {f"{node}{_DAEMON}": f"does not answer ({error})"}
         names = {str(neighbor.remote.address): neighbor.session.name for neighbor in self._plan.neighbors(node)}
         facts = {
             f"{node} BGP {names.get(address, address)}": "established" if state == "Established" else "down"

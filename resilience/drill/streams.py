@@ -36,6 +36,7 @@ IN_FLIGHT_NS = 50_000_000
 """A packet that was sent this long ago has arrived or is lost: labs have no delay, only busy processors."""
 _FULL_RATE_STREAMS = 40
 _INTERVAL_NS = 1_000_000
+_SLOW_INTERVAL_NS = 10_000_000
 _NS_A_STREAM = 25_000
 """Time of one processor that a packet through five namespaces may take, twice over: daemons need theirs to converge."""
 _BUFFER_BYTES = 8 << 20
@@ -105,6 +106,7 @@ class Streams:
         for flow in flows:
             self._layout.add(flow)
         self.interval_ns = choose_interval_ns(len(self._layout.streams))
+        self.pace_ns = self.interval_ns
         rounds = int(longest_s * 1e9 / self.interval_ns) + 64
         self._capacity = rounds // 8 * 8
         self._stack = ExitStack()
@@ -136,6 +138,7 @@ class Streams:
         os.ftruncate(memory, self._sections.size)
         self._memory = memoryview(mmap.mmap(memory, self._sections.size))
         self._header = self._memory[: pump.HEADER_WORDS * 8].cast("Q")
+        self._set_pace(self.interval_ns)
         self._run(sockets, memory)
 
     def _open(self, end: End) -> socket.socket:
@@ -158,7 +161,6 @@ class Streams:
     def _run(self, sockets: list[socket.socket], memory: int) -> None:
         descriptors = [item.fileno() for item in sockets]
         spec = {
-            "interval_ns": self.interval_ns,
             "capacity": self._capacity,
             "streams": len(self._layout.streams),
             "senders": [
@@ -183,9 +185,17 @@ class Streams:
         if self._process is None or self._process.poll() is not None:
             raise CouldNotTell("the process that sends the measuring streams has ended early")
 
+    def slow_down(self) -> None:
+        """Send less from now on: enough to see whether flows work, and the processors belong to the daemons."""
+        self._set_pace(max(_SLOW_INTERVAL_NS, self.interval_ns))
+
+    def _set_pace(self, interval_ns: int) -> None:
+        self.pace_ns = interval_ns
+        self._header[pump.INTERVAL] = interval_ns
+
     def settled_round(self) -> int:
         """Return the first round whose packets may still be on their way."""
-        return max(0, int(self._header[pump.DRAINED]) - IN_FLIGHT_NS // self.interval_ns)
+        return max(0, int(self._header[pump.DRAINED]) - 1 - IN_FLIGHT_NS // self.pace_ns)
 
     def last_lost_round(self, key: StreamKey, since: int) -> int | None:
         """Return the last settled round from `since` on in which a stream lost its packet; None: none was lost."""

@@ -21,6 +21,7 @@ from resilience.model.plan import Flow, ListenerKind
 _PACE_NS = 20_000_000
 _NS_AN_ATTEMPT = 3_000_000
 """Attempts of all flows together stay below 350 a second: daemons need the processors to converge."""
+_SLOW_FACTOR = 5
 _NS_IN_MS = 1_000_000
 
 
@@ -114,8 +115,8 @@ class Users:
         size = caller.memory_size(len(self.flows), self._capacity)
         os.ftruncate(memory, size)
         self._memory = memoryview(mmap.mmap(memory, size))
+        self._set_pace(self.pace_ns)
         spec = {
-            "pace_ns": self.pace_ns,
             "capacity": self._capacity,
             "memory": memory,
             "flows": [self._spec(flow, namespaces) for flow in self.flows],
@@ -142,6 +143,14 @@ class Users:
         if self._memory is None:
             raise CouldNotTell("nobody has used the service: measuring has not begun")
         return self._memory[8 * start : 8 * (start + count)].cast("Q")
+
+    def slow_down(self) -> None:
+        """Make fewer attempts from now on: enough to see whether services answer."""
+        if self._memory is not None:
+            self._set_pace(_SLOW_FACTOR * self.pace_ns)
+
+    def _set_pace(self, pace_ns: int) -> None:
+        self._words(0, caller.HEADER_WORDS)[caller.PACE] = pace_ns
 
     def stop(self) -> None:
         """Make no more attempts; what was recorded stays readable."""
