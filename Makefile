@@ -8,7 +8,7 @@ ROOT    := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=CI,NO_COLOR)
 AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/resilience-hypothesis
 BIN     := .venv/bin
 WHEEL   := build/venv/bin
-CODE    := resilience tests benchmarks
+CODE    := resilience tests benchmarks docs
 SHIPPED := $(shell find resilience templates inventories schema -type f -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
