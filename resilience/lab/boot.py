@@ -34,6 +34,11 @@ class BootError(Exception):
     """A node does not start; the message says which one and what its program said."""
 
 
+_FLUSH: Final = ("route flush table main", "route flush table default", "rule flush", "rule add pref 32766 lookup main")
+_ROUTING_DEFAULTS: Final = {"-4": (*_FLUSH, "rule add pref 32767 lookup default"), "-6": _FLUSH}
+"""What turns a network namespace's routing back into that of a new one, by address family."""
+
+
 @dataclass(slots=True)
 class Booted:
     """What the keeper knows of a node. `pids` are numbers of the keeper's own process namespace."""
@@ -134,20 +139,9 @@ def _forget_everything(node: Booted) -> None:
     with Netlink() as netlink:
         known = link_indexes(netlink)
     lines += [f"link del dev {name}" for name in known if name not in dict(node.spec.interfaces) and name != "lo"]
-    for family in ("-4", "-6"):
-        _run(node, ["ip", family, "-force", "-batch", "-"], stdin="\n".join(_routing_defaults()), check=False)
+    for family, defaults in _ROUTING_DEFAULTS.items():
+        _run(node, ["ip", family, "-force", "-batch", "-"], stdin="\n".join(defaults) + "\n", check=False)
     _run(node, ["ip", "-force", "-batch", "-"], stdin="\n".join(lines) + "\n", check=False)
-
-
-def _routing_defaults() -> tuple[str, ...]:
-    return (
-        "route flush table main",
-        "route flush table default",
-        "rule flush",
-        "rule add pref 32766 lookup main",
-        "rule add pref 32767 lookup default",
-        "",
-    )
 
 
 # --- daemons ---------------------------------------------------------------------------------------------------------

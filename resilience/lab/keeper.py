@@ -235,7 +235,9 @@ class Answers:
 
 def _serve(keeper: Keeper, folder: LabFolder) -> NoReturn:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    listener.bind(str(folder.control))
+    here = os.open(folder.path, os.O_PATH | os.O_CLOEXEC)
+    listener.bind(f"/proc/self/fd/{here}/{folder.control.name}")  # a socket's path may have 107 bytes, ours has more
+    os.close(here)
     folder.control.chmod(0o600)
     listener.listen()
     while True:
