@@ -12,7 +12,7 @@ from resilience.errors import IntentError
 from resilience.intent.catalogue import RULES
 from resilience.intent.convert import Converter
 from resilience.intent.problems import Problem
-from resilience.intent.reader import MAXIMUM_PROBLEMS, Unreadable, find_file, parse, read_bytes
+from resilience.intent.reader import MAXIMUM_PROBLEMS, Unreadable, parse, read_file
 from resilience.intent.rules import find_problems
 from resilience.intent.schema import intent_schema, intent_schema_text
 from resilience.intent.shape import read_shape
@@ -23,12 +23,11 @@ __all__ = ["RULES", "Problem", "intent_schema", "intent_schema_text", "read_inte
 
 def read_intent(path: Path | str) -> Network:
     """Return the network that a folder, or its `network.yaml`, declares; IntentError with every problem otherwise."""
-    file = find_file(Path(path))
     try:
-        data = read_bytes(file)
+        name, data = read_file(Path(path))
     except Unreadable as stopped:
         raise IntentError(stopped.problems) from None
-    return read_intent_bytes(data, str(file))
+    return read_intent_bytes(data, name)
 
 
 def read_intent_bytes(data: bytes, name: str = "network.yaml") -> Network:

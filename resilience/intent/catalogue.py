@@ -14,7 +14,7 @@ FILE_RULES = {
     "duplicate-key": "A key stands once in its mapping.",
     "yaml-key": "A key is plain text.",
     "yaml-alias": "An alias names an anchor that stands before it and does not contain it.",
-    "yaml-expansion": "A file holds at most 200,000 values, counted after aliases are followed.",
+    "yaml-expansion": "A file holds at most 100,000 values, counted after aliases are followed.",
     "yaml-depth": "Values are nested at most 20 deep.",
     "yaml-tag": "YAML tags are not used.",
     "yaml-merge": "YAML merge keys are not used.",

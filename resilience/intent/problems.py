@@ -14,11 +14,17 @@ from dataclasses import dataclass, field
 from resilience.model.network import Position
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|(?:file|vault):[!-~](?:[ -~]{0,190}[!-~])?")
+"""What says where a secret is kept; anything else beside a secret's key may be the secret."""
+KEYS_OF_SECRETS = r"pass(?:word|wd|phrase)?s?|pasword|passwort|secret|mot_?de_?passe|md5(?:_?key)?|auth_?key|key"
+"""Keys beside which people write secrets, as a regular expression."""
 _SECRET = re.compile(
-    r"""(?ix) (?<![\w-]) (?: pass(?:word|wd|phrase)?s? | pasword | passwort | secret | mot_?de_?passe | md5(?:_?key)? |
-        auth_?key | key ) ["']? \s* : \s* (?! ["']? (?:env|file|vault): ) (?= [^\s,}] )"""
+    rf"""(?ix) (?<![\w-]) (?: {KEYS_OF_SECRETS} ) ["']? \s* : \s*
+        (?! ["']? (?: env:[a-z_][a-z0-9_]* | (?:file|vault):[^\s,}}"'#]+ ) ["']? \s* (?: [,}}\#] | $ ) )
+        (?= [^\s,}}] )"""
 )
 _WIDTH = 100
+_NEAR = 1_000
 _SHOWN = 48
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"})
 HIDDEN = "(hidden)"
@@ -66,25 +72,27 @@ class Source:
         return Problem(rule, Position(self.file, line + 1, column + 1), message, hint, shown, caret)
 
     def _excerpt(self, line: int, column: int) -> tuple[str, int]:
+        """Return the part of a line around a column, and where the column is in it."""
         if not 0 <= line < len(self.lines):
             return "", 0
-        text = self._without_secrets(line)
-        column = min(column, len(text))
-        start = max(0, column - _WIDTH // 2) if len(text) > _WIDTH else 0
+        whole = self.lines[line]
+        start = max(0, column - _WIDTH // 2) if len(whole) > _WIDTH else 0
+        cut = self._secret_at(line, start)
+        text = whole if cut >= len(whole) else whole[:cut] + HIDDEN
+        column, start = min(column, len(text)), min(start, len(text))
         before, after = escape(text[start:column]), escape(text[column : start + _WIDTH])
         lead = "..." if start else ""
         return f"{lead}{before}{after}".rstrip(), len(lead) + len(before)
 
-    def _without_secrets(self, line: int) -> str:
+    def _secret_at(self, line: int, start: int) -> int:
+        """Return the column from which a line may hold a secret; its length if it holds none near `start`."""
         text = self.lines[line]
         cut = len(text)
         for first, column, last, end in self.secrets:
             if first <= line < last or (line == last and (end > 0 or first == last)):
                 cut = min(cut, column if line == first else len(text) - len(text.lstrip()))
-        match = _SECRET.search(text)
-        if match is not None:
-            cut = min(cut, match.end())
-        return text if cut == len(text) else text[:cut] + HIDDEN
+        match = _SECRET.search(text, max(0, start - _NEAR), start + _WIDTH)
+        return cut if match is None else min(cut, match.end())
 
 
 def escape(text: str) -> str:
@@ -116,7 +124,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that somebody most probably meant."""
     if not isinstance(name, str) or len(name) > _SHOWN:
         return None
-    found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), [one for one in known if one.isascii() and one.isprintable()], n=1)
     return found[0] if found else None
 
 

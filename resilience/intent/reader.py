@@ -7,6 +7,7 @@ Events are used rather than `yaml.compose`, since composing recurses in C: a few
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 
 import yaml
 
-from resilience.intent.problems import Problem, Source, escape, show
+from resilience.intent.problems import KEYS_OF_SECRETS, REFERENCE, Problem, Source, escape, show
 from resilience.model.network import Position
 
-MAXIMUM_BYTES = 4 * 1024 * 1024
-MAXIMUM_VALUES = 200_000
+_MEGABYTES = 4
+MAXIMUM_BYTES = _MEGABYTES * 1024 * 1024
+MAXIMUM_VALUES = 100_000
 MAXIMUM_DEPTH = 20
 MAXIMUM_PROBLEMS = 100
 FILE_NAME = "network.yaml"
@@ -31,10 +33,7 @@ _BOOLEANS = frozenset(
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _TAB = re.compile(r"(?m)^ *\t[ \t]*(?=[^\s#])")
-_SECRET_KEYS = re.compile(
-    r"(?i)pass(word|wd|phrase)?s?|pasword|passwort|secret|mot_?de_?passe|md5(_?key)?|auth_?key|key"
-)
-_REFERENCE = ("env:", "file:", "vault:")
+_SECRET_KEYS = re.compile(f"(?i){KEYS_OF_SECRETS}")
 _DROPPED = "\0dropped"
 _MEANING = {
     "mapping values are not allowed in this context": "a ':' stands where no key can be",
@@ -138,30 +137,35 @@ class Tree:
         return here
 
 
-def find_file(path: Path) -> Path:
-    """Return the intent's file: the path itself, or `network.yaml` in a folder."""
-    return path / FILE_NAME if path.is_dir() else path
-
-
-def read_bytes(file: Path) -> bytes:
-    """Return a file's bytes, refusing by its size before a byte is read."""
-    name = escape(str(file))
-    nowhere = Position(name, 1)
+def read_file(path: Path) -> tuple[str, bytes]:
+    """Return the name and bytes of an intent's file: the path itself, or `network.yaml` in a folder."""
+    file = path
     try:
-        if file.exists() and not file.is_file():
-            raise Unreadable(
-                Problem("no-file", nowhere, "this is no regular file", f"name a folder with a {FILE_NAME}")
-            )
-        size = file.stat().st_size
-        if size > MAXIMUM_BYTES:
-            message = f"the file has {size / 1_000_000:.1f} MB; an intent has at most {MAXIMUM_BYTES // 1024**2} MB"
-            raise Unreadable(Problem("too-large", nowhere, message, "is this the right file?"))
-        with file.open("rb") as stream:
-            return stream.read(MAXIMUM_BYTES + 1)
+        if path.is_dir():
+            file = path / FILE_NAME
+        return str(file), _read_bytes(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name cannot be a file's"
         hint = f"name a folder with a {FILE_NAME}, or the file itself; `resilience init DIR` makes one"
-        raise Unreadable(Problem("no-file", nowhere, f"cannot read the file: {reason}", hint)) from None
+        problem = Problem("no-file", Position(_show_file(file), 1), f"cannot read the file: {reason}", hint)
+        raise Unreadable(problem) from None
+
+
+def _read_bytes(file: Path) -> bytes:
+    """Return a file's bytes, refusing by its size before a byte is read."""
+    nowhere = Position(_show_file(file), 1)
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable(Problem("no-file", nowhere, "this is no regular file", f"name a folder with a {FILE_NAME}"))
+    if found.st_size > MAXIMUM_BYTES:
+        message = f"the file has {found.st_size / 1_000_000:.1f} MB; an intent has at most {_MEGABYTES} MB"
+        raise Unreadable(Problem("too-large", nowhere, message, "is this the right file?"))
+    with file.open("rb") as stream:
+        return stream.read(MAXIMUM_BYTES + 1)
+
+
+def _show_file(file: Path) -> str:
+    return escape(str(file))
 
 
 def parse(name: str, data: bytes) -> Tree:
@@ -189,7 +193,7 @@ def _decode(name: str, data: bytes) -> Source:
     name = escape(name)
     nowhere = Position(name, 1)
     if len(data) > MAXIMUM_BYTES:
-        message = f"the file is larger than {MAXIMUM_BYTES // 1024**2} MB"
+        message = f"the file is larger than {_MEGABYTES} MB"
         raise Unreadable(Problem("too-large", nowhere, message, "is this the right file?"))
     if b"\0" in data:
         raise Unreadable(_binary(name, data, data.index(b"\0"), "the file holds a NUL byte: it is not text"))
@@ -245,7 +249,9 @@ def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
     if line >= len(source.lines):
         line, column = len(source.lines) - 1, len(source.lines[-1])
     hint = "quote values that hold ': ', '#', or begin with one of @ ` % & * ! | > [ ] { }"
-    if context is not None and context.line != line:
+    if context is not None and not source.lines[line].strip():
+        line, column = context.line, context.column
+    elif context is not None and context.line != line:
         hint = f"it belongs to what begins at line {context.line + 1}"
     return source.problem(
         "yaml-syntax", line, column, f"not well-formed YAML: {_MEANING.get(said, escape(said))}", hint
@@ -259,7 +265,10 @@ class _Frame:
     value: dict[str, Any] | list[Any]
     spot: Spot
     anchor: str | None
+    secret: bool = False
+    """Whether it stands under a key beside which people write secrets."""
     key: str | None = None
+    key_secret: bool = False
 
 
 class _Stop(Exception):
@@ -372,19 +381,23 @@ class _Composer:
             frame.key = _DROPPED
         else:
             frame.key = str(text)
+            frame.key_secret = frame.secret or _SECRET_KEYS.fullmatch(text) is not None
             frame.spot.keys[frame.key] = spot
 
     def _mark_secret(self, event: Any, text: str | None) -> None:
-        if text is not None and not text.startswith(_REFERENCE) and self._under_secret_key():
+        if text is not None and self._under_secret_key() and not REFERENCE.fullmatch(text):
             start, end = event.start_mark, event.end_mark
             self.source.secrets.append((start.line, start.column, end.line, end.column))
 
     def _mark_aliased_secret(self, text: str, spot: Spot) -> None:
-        if not text.startswith(_REFERENCE) and self._under_secret_key():
+        if self._under_secret_key() and not REFERENCE.fullmatch(text):
             self.source.secrets.append((spot.line, spot.column, spot.line, spot.column + 1))
 
     def _under_secret_key(self) -> bool:
-        return any(f.key is not None and _SECRET_KEYS.fullmatch(f.key) for f in self.frames)
+        if not self.frames:
+            return False
+        frame = self.frames[-1]
+        return frame.secret if frame.key is None else frame.key_secret
 
     def _add(self, event: Any, value: Any, spot: Spot) -> None:
         self.values += spot.size
@@ -421,7 +434,7 @@ class _Composer:
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         if event.anchor is not None:
             self.anchors[event.anchor] = None
-        self.frames.append(_Frame(value, spot, event.anchor))
+        self.frames.append(_Frame(value, spot, event.anchor, self._under_secret_key()))
 
     def _end(self, event: Any) -> None:
         frame = self.frames.pop()

@@ -16,23 +16,20 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from resilience.intent.problems import join_names, nearest, show
+from resilience.intent.problems import REFERENCE, join_names, nearest, show
 from resilience.intent.reader import Quoted
 from resilience.model.network import IPAddress, IPInterface, IPNetwork, SecretRef
-from resilience.model.units import parse_capacity_bps, parse_duration_ms, show_duration
+from resilience.model.units import parse_capacity_bps, parse_duration_ms
 
 NAME_LENGTH = 40
 ANY_ROUTER = "*"
 """The key under which a value stands that is stated for the only router, without naming it."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
-_SUFFIXES = re.compile(r"(?:\d+(?:\.\d+)?)(?:[a-zA-Z]+)?", re.ASCII)
 _LENGTH = re.compile(r"/[0-9]{1,3}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?/(?:day|week|month|year)", re.ASCII)
 _COMMUNITY = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10}){1,2}", re.ASCII)
-_ENVIRONMENT = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PATH = re.compile(r"(?:file|vault):[!-~](?:[ -~]*[!-~])?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _TEXT_LENGTH = 200
 _NUMBER_LENGTH = 12
@@ -99,6 +96,11 @@ def need_text(value: Any, what: str) -> str:
     return value
 
 
+def is_name(text: str) -> bool:
+    """Whether a text may be a name."""
+    return len(text) <= NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """A scalar of the language: `read` makes the typed value of text or raises a refusal."""
@@ -134,7 +136,7 @@ class NameOf(Scalar):
         text = need_text(value, self.what)
         if self.wild and text == ANY_ROUTER:
             return ANY_ROUTER
-        if len(text) <= NAME_LENGTH and _NAME.fullmatch(text):
+        if is_name(text):
             return str(text)
         hint = f"names hold a-z, 0-9 and '-' inside, at most {NAME_LENGTH} characters"
         better = re.sub(r"[^a-z0-9]+", "-", text.lower()[: 2 * NAME_LENGTH]).strip("-")[:NAME_LENGTH].strip("-")
@@ -284,13 +286,23 @@ class Duration(Scalar):
     def _within(self, value_ms: int) -> int:
         if self.low_ms <= value_ms <= self.high_ms:
             return value_ms
-        low, high = show_duration(self.low_ms), show_duration(self.high_ms)
-        message = f"{self.what} lies between {low} and {high}, this is {show_duration(value_ms)}"
+        low, high = _write_duration(self.low_ms), _write_duration(self.high_ms)
+        message = f"{self.what} lies between {low} and {high}, this is {_write_duration(value_ms)}"
         raise refuse("bad-duration", message, self.why)
 
     def schema(self) -> JsonSchemaValue:
         """Return the pattern."""
         return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"}
+
+
+def _write_duration(value_ms: int) -> str:
+    """Return a duration as it is written in an intent."""
+    if value_ms % 1_000:
+        return f"{value_ms}ms"
+    seconds = value_ms // 1_000
+    if seconds >= 3_600 and seconds % 3_600 == 0:
+        return f"{seconds // 3_600}h"
+    return f"{seconds}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,7 +560,7 @@ class Secret(Scalar):
             raise refuse("empty-value", "a secret's reference is missing after this key", hint)
         if not isinstance(value, str):
             raise refuse("wrong-type", f"a secret's reference belongs here, this is {show(value)}", hint)
-        if _ENVIRONMENT.fullmatch(value) or (_PATH.fullmatch(value) and len(value) <= _TEXT_LENGTH):
+        if REFERENCE.fullmatch(value):
             return SecretRef(str(value))
         message = "a secret never stands in an intent"
         if value.startswith(("env:", "file:", "vault:")):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from resilience.intent.document import Document
 from resilience.intent.problems import Problem, join_names, nearest, show
 from resilience.intent.reader import MAXIMUM_PROBLEMS, Tree
+from resilience.intent.scalars import is_name
 
 Path = tuple[str | int, ...]
 
@@ -35,6 +36,8 @@ KINDS = {
 }
 """The keys that hold nouns, and what people call one of them."""
 
+_INNER_KINDS = frozenset({"ports", "route_servers", "peers", "contacts"})
+"""Those that stand inside another noun; a noun's `risks` are references."""
 _SYNONYMS = {
     "as": "asn",
     "as_number": "asn",
@@ -81,10 +84,11 @@ def read_shape(tree: Tree) -> tuple[Document | None, list[Problem]]:
             return Document.model_validate(value), problems
         except ValidationError as error:
             found = error.errors(include_url=False)
+        meant = _meant_keys(tree, found)
         for one in found:
             path = tree.original(tuple(step for step in one["loc"] if step != _KEY))
             missing = one["type"] == "missing"
-            if not (missing and path in cut) and len(problems) < MAXIMUM_PROBLEMS:
+            if not (missing and (path in cut or path in meant)) and len(problems) < MAXIMUM_PROBLEMS:
                 problems.append(_translate(tree, one, path))
             cut.add(path if missing and len(path) == 1 else _written_part(tree.value, path[:-1] if missing else path))
         tree.kept.clear()
@@ -159,15 +163,26 @@ def _translate(tree: Tree, found: Any, path: Path) -> Problem:
     subject = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
     if value is None:
         return tree.problem("empty-value", path, f"{where}{subject} has no value", f"{wanted} belongs here", key=True)
-    return tree.problem("wrong-type", path, f"{where}{subject} is {wanted}, this is {show(value)}", _describe(path))
+    return tree.problem("wrong-type", path, f"{where}{wanted} belongs here, this is {show(value)}", _describe(path))
+
+
+def _meant_keys(tree: Tree, found: list[Any]) -> set[Path]:
+    """Return the keys that unknown keys were probably meant to be: that they are missing needs no saying."""
+    unknown = [tree.original(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
+    near = ((path, _nearest_key(path)) for path in unknown)
+    return {(*path[:-1], key) for path, key in near if key is not None}
+
+
+def _nearest_key(path: Path) -> str | None:
+    known = keys_of(_part_at(path[:-1]))
+    meant = _SYNONYMS.get(str(path[-1]).lower().replace("-", "_"))
+    return meant if meant in known else nearest(path[-1], known)
 
 
 def _unknown_key(tree: Tree, path: Path) -> Problem:
     key = path[-1]
-    part = _part_at(path[:-1])
-    known = keys_of(part)
-    meant = _SYNONYMS.get(str(key).lower().replace("-", "_"))
-    near = meant if meant in known else nearest(key, known)
+    near = _nearest_key(path)
+    known = keys_of(_part_at(path[:-1]))
     hint = f"did you mean `{near}`?" if near else f"its keys are {join_names(known, most=20, last='and')}"
     return tree.problem("unknown-key", path, f"{label(tree, path[:-1])} has no key {show(key)}", hint, key=True)
 
@@ -224,10 +239,8 @@ def label(tree: Tree, path: Path) -> str:
     """Return what people call the noun at a path: `uplink dakar`, `port 2 of exchange mlix`."""
     names: list[str] = []
     steps = list(path)
-    while len(steps) >= 1 and steps[0] in KINDS:
+    while len(steps) > 1 and steps[0] in (_INNER_KINDS if names else KINDS):
         key = str(steps.pop(0))
-        if not steps:
-            break
         names.append(_name_one(tree, path[: len(path) - len(steps)], key, steps.pop(0)))
     return " of ".join(reversed(names)) if names else "the network"
 
@@ -235,7 +248,7 @@ def label(tree: Tree, path: Path) -> str:
 def _name_one(tree: Tree, path: Path, key: str, step: str | int) -> str:
     kind = KINDS[key]
     if isinstance(step, str):
-        return f"{kind} {step}" if len(step) <= 40 and step.isascii() and step.isprintable() else f"{kind} {show(step)}"
+        return f"{kind} {step}" if is_name(step) else f"{kind} {show(step)}"
     if key == "links":
         ends = tree.stated((*path, step, "between"))
         if isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, str) for end in ends):

@@ -84,10 +84,13 @@ def check_addresses(context: Context) -> None:
     """One address a family, each given once, none of them a network's own."""
     _check_families(context)
     seen: dict[IPAddress, Holding] = {}
+    reported: set[frozenset[Path]] = set()
     for holding in _holdings(context):
         before = seen.setdefault(holding.address, holding)
-        if before is not holding:
+        pair = frozenset((before.path, holding.path))
+        if before is not holding and pair not in reported:
             _report_duplicate(context, before, holding)
+            reported.add(pair)
     for circuit in circuits(context):
         _check_host(context, circuit.path, circuit.interface.ip, circuit.interface.network)
         if circuit.interface.network.prefixlen == circuit.interface.max_prefixlen:
@@ -260,7 +263,8 @@ def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
 
 
 def _report_overlap(context: Context, first: Circuit, second: Circuit) -> None:
-    if first.interface.ip == second.interface.ip:
+    one, other_one = first.interface, second.interface
+    if one.ip in (other_one.ip, other_end(other_one)) or other_one.ip == other_end(one):
         return  # the duplicate address says it
     other = f"{context.label(first.path)} at line {context.line(first.path)}"
     message = f"{second.interface.network} overlaps {first.interface.network} of {other}"

@@ -64,7 +64,7 @@ class Context:
         if near:
             hint = f"did you mean '{near}'?"
         elif known:
-            hint = f"declared under `{section}:` {'is' if len(known) == 1 else 'are'} {join_names(known, last='and')}"
+            hint = f"`{section}:` declares {join_names(known, last='and')}"
         else:
             hint = f"nothing is declared under `{section}:`; declare {show(name)} there"
         self.report("unknown-name", path, f"there is no {kind} {show(name)}", hint)

@@ -25,6 +25,7 @@ LAB_PREFIXES = (
 )
 """How the names of the outside's lab nodes begin; routers bear their own names beside them."""
 _DERIVED_MEMBERS = 3
+_CIRCLE_ENDS = 4
 
 
 def check_references(context: Context) -> None:
@@ -62,7 +63,7 @@ def check_links(context: Context) -> None:
         known = [context.refer((*path, at), end, "router", "routers") for at, end in enumerate(link.between)]
         written = context.tree.stated(context.tree.original(path))
         if isinstance(written, list) and len(written) != 2:
-            message = f"`between` has {len(written)} routers, a link has two"
+            message = f"`between` names {len(written)} router{'' if len(written) == 1 else 's'}; a link has two ends"
             context.report("bad-between", path, message, "write between: [router, other-router]")
         elif len(link.between) == 2 and link.between[0] == link.between[1]:
             message = f"this link leads from {show(link.between[0])} to itself"
@@ -251,9 +252,16 @@ def check_risk_circles(context: Context) -> None:
     """Risks include other risks, never themselves."""
     graph = {name: risk.includes for name, risk in context.document.risks.items()}
     for circle in find_circles(graph):
-        way = " includes ".join(circle)
+        way = show_circle(circle, "includes")
         path: Path = ("risks", circle[-2], "includes", graph[circle[-2]].index(circle[-1]))
         context.report("risk-circle", path, f"this closes a circle: {way}", "remove one of these inclusions")
+
+
+def show_circle(circle: list[str], verb: str) -> str:
+    """Return a circle in words; the middle of a long one is left out."""
+    middle = [f"... ({len(circle) - 2 * _CIRCLE_ENDS} more) ..."] if len(circle) > 2 * _CIRCLE_ENDS else []
+    shown = [*circle[:_CIRCLE_ENDS], *middle, *circle[-_CIRCLE_ENDS:]] if middle else circle
+    return f" {verb} ".join(shown)
 
 
 def find_circles(graph: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
@@ -292,7 +300,7 @@ def check_words_repeated(context: Context) -> None:
 
 def check_routers_there(context: Context) -> None:
     """A network has a router, an exchange a port."""
-    if not context.document.routers and context.stated("routers") and not context.declared["routers"]:
+    if not context.document.routers and context.whole("routers"):
         hint = "write routers: {gw: {platform: frr}}"
         context.report("no-routers", ("routers",), "a network needs a router", hint, key=True)
     for name, exchange in context.document.exchanges.items():

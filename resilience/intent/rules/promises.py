@@ -8,7 +8,7 @@ from resilience.intent.document import ObjectivePart, ServicePart
 from resilience.intent.names import CLASSES, ELEMENTS, INTERNET, KEPT, USERS, WHOM, Resolved
 from resilience.intent.problems import join_names, nearest, show
 from resilience.intent.rules.context import Context, Path
-from resilience.intent.rules.naming import find_circles
+from resilience.intent.rules.naming import find_circles, show_circle
 
 _DNS_PORT = 53
 _LISTENERS = ("tcp", "udp", "http", "dns")
@@ -60,7 +60,7 @@ def check_circles(context: Context) -> None:
     """A service never waits for itself."""
     graph = {name: service.needs for name, service in context.document.services.items()}
     for circle in find_circles(graph):
-        way = " needs ".join(circle)
+        way = show_circle(circle, "needs")
         path: Path = ("services", circle[-2], "needs", graph[circle[-2]].index(circle[-1]))
         context.report("service-circle", path, f"this closes a circle: {way}", "none of them could ever start")
 
