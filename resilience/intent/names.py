@@ -39,7 +39,7 @@ class Resolved:
     kind: str = ""
     name: str = ""
     candidates: tuple[str, ...] = ()
-    """The qualified forms of a word that several kinds bear."""
+    """The kinds that bear a name, where they are several."""
 
 
 class Names:
@@ -75,26 +75,29 @@ class Names:
         return Resolved(f"{found.kind} {found.name}", found.kind, found.name) if found.text else found
 
     def resolve_keep(self, word: str) -> Resolved:
-        """Return what a promise keeps; qualified only where the bare name would be ambiguous."""
-        return Resolved(text=word) if word == INTERNET else self._resolve(word, KEPT)
+        """Return what a promise keeps: its name alone, which one kind bears."""
+        return Resolved(text=word) if word == INTERNET else self._resolve_bare(word, KEPT)
 
     def resolve_whom(self, word: str) -> Resolved:
-        """Return to whom a promise is made; qualified only where the bare name would be ambiguous."""
-        return Resolved(text=word) if word in WHOM else self._resolve(word, USERS)
+        """Return to whom a promise is made: a name alone, which one kind bears."""
+        return Resolved(text=word) if word in WHOM else self._resolve_bare(word, USERS)
+
+    def _resolve_bare(self, word: str, kinds: tuple[str, ...]) -> Resolved:
+        """Return a name of one of a few kinds; it must be clear alone, as reports show it alone."""
+        name = word.rpartition(" ")[2]
+        bearers = tuple(kind for kind in kinds if name in self.known[kind])
+        if len(bearers) > 1:
+            return Resolved(candidates=bearers)
+        return self._resolve(word, kinds)
 
     def _resolve(self, word: str, kinds: Iterable[str]) -> Resolved:
-        kind, space, name = word.partition(" ")
-        wanted = tuple(kinds)
+        qualifier, space, name = word.partition(" ")
         if not space:
-            kind, name = "", word
-        bearers = tuple(one for one in wanted if name in self.known[one])
-        if space and kind not in bearers:
-            return Resolved()
+            name = word
+        bearers = tuple(kind for kind in kinds if name in self.known[kind] and (not space or kind == qualifier))
         if len(bearers) == 1:
             return Resolved(name, bearers[0], name)
-        if space:
-            return Resolved(word, kind, name)
-        return Resolved(candidates=tuple(f"{one} {name}" for one in bearers))
+        return Resolved(candidates=bearers)
 
 
 def _ordered(names: Iterable[str], more: set[str] | None) -> dict[str, None]:

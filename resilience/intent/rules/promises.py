@@ -127,15 +127,15 @@ def _check_during(context: Context, path: Path, objective: ObjectivePart) -> tup
 
 
 def _report_unresolved(
-    context: Context, path: Path, word: str, found: Resolved, kinds: Iterable[str], words: Iterable[str]
+    context: Context, path: Path, word: str, found: Resolved, kinds: tuple[str, ...], words: Iterable[str]
 ) -> None:
     if found.text:
         return
     if found.candidates:
-        hint = f"write {join_names(found.candidates)}"
-        context.report("ambiguous-name", path, f"{show(word)} may mean several things", hint)
+        bearers = join_names(f"{kind} {word.rpartition(' ')[2]}" for kind in found.candidates)
+        hint = f"write {bearers}" if "risk" in kinds else "promises are shown by names alone: rename one of them"
+        context.report("ambiguous-name", path, f"{show(word)} may mean {bearers}", hint)
         return
-    kinds, words = tuple(kinds), tuple(words)
     hint = _suggest(context, word, kinds) or f"it is {join_names(words, last='or')}, or the name of {_any_of(kinds)}"
     context.report("unknown-name", path, f"nothing is called {show(word)}", hint)
 

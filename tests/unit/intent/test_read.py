@@ -278,15 +278,15 @@ def test_a_bare_name_is_found_where_only_one_kind_bears_it() -> None:
     )
 
 
-def test_whom_stays_qualified_only_where_the_name_alone_is_ambiguous() -> None:
-    """A customer and a site of one name are told apart by their kind."""
+def test_a_qualified_name_in_a_promise_arrives_alone() -> None:
+    """It must be clear alone, as reports show it alone."""
     text = (
-        SMALLEST + "customers: {gw: {prefixes: [198.51.100.64/29]}}\nservices: {web: {at: gw, http: 80}}\n"
-        "objectives: [{keep: web, for: customer gw, during: maintenance}, "
-        "{keep: web, for: site gw, during: maintenance}]\n"
+        SMALLEST + "customers: {clinic: {prefixes: [198.51.100.64/29]}}\nservices: {web: {at: gw, http: 80}}\n"
+        "objectives: [{keep: service web, for: customer clinic, during: maintenance}]\n"
     )
 
-    assert [objective.whom for objective in read(text).objectives] == ["customer gw", "site gw"]
+    (objective,) = read(text).objectives
+    assert (objective.keep, objective.whom) == ("web", "clinic")
 
 
 def test_positions_and_digest_are_those_of_the_file(tmp_path: Path) -> None:
