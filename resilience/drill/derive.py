@@ -144,18 +144,26 @@ def _select(plan: Plan, names: Sequence[str]) -> Iterable[Trial]:
         return [trial for _objective, trial in trials]
     selected: list[Trial] = []
     for name in names:
-        meant = [trial for objective, trial in trials if _means(plan, name, objective, trial.failure)]
+        meant = _meant(plan, name, trials)
         if not meant:
             raise _unknown(plan, name)
         selected += meant
     return selected
 
 
-def _means(plan: Plan, name: str, objective: Objective, failure: Failure) -> bool:
-    """Say whether a name selects a drill: a failure, an element of it, an objective or what that keeps."""
-    if name in {failure.name, objective.name, f"keep {objective.keep}", *failure.elements}:
-        return True
-    return any(plan.elements[element].short == name for element in failure.elements if element in plan.elements)
+def _meant(plan: Plan, name: str, trials: Sequence[tuple[Objective, Trial]]) -> list[Trial]:
+    """Return the trials of the first kind of thing that bears a name: failure, objective, element, element in short."""
+    readings: tuple[Callable[[Objective, Failure], bool], ...] = (
+        lambda _objective, failure: name == failure.name,
+        lambda objective, _failure: name in {objective.name, f"keep {objective.keep}"},
+        lambda _objective, failure: name in failure.elements,
+        lambda _objective, failure: any(plan.elements[element].short == name for element in failure.elements),
+    )
+    for reads in readings:
+        meant = [trial for objective, trial in trials if reads(objective, trial.failure)]
+        if meant:
+            return meant
+    return []
 
 
 def _unknown(plan: Plan, name: str) -> UnknownName:

@@ -12,9 +12,15 @@ from resilience.model.units import show_duration
 
 
 def explain(plan: Plan, failure: Failure, measured: Measured) -> str:
-    """Return the remedy for an outage that lasted until a hold timer expired; empty when none did."""
+    """Return the remedy for an outage that nobody noticed until a timer expired, if ever; empty for any other."""
     if measured.outage_ms <= 0:
         return ""
+    grey = [fault.target for fault in faults_of_failure(plan, failure) if fault.kind is FaultKind.GREY]
+    if grey and measured.censored:
+        return (
+            f"{grey[0]} keeps its sessions and forwards nothing, which neither BGP nor BFD can see; "
+            "remedy: watch destinations beyond it, and drain it when they are gone"
+        )
     waiting = [
         session
         for session in _dead_sessions(plan, failure)
@@ -36,8 +42,10 @@ def _dead_sessions(plan: Plan, failure: Failure) -> Iterator[Session]:
     faults = faults_of_failure(plan, failure)
     silent = {fault.target for fault in faults if fault.kind is FaultKind.SILENT}
     cut = {fault.target for fault in faults if fault.kind is FaultKind.CARRIER}
-    still = {fault.target for fault in faults if fault.kind in {FaultKind.FREEZE, FaultKind.GREY}}
+    still = {fault.target for fault in faults if fault.kind is FaultKind.FREEZE}
     for session in plan.sessions:
+        if not any(plan.nodes[end.node].managed for end in session.ends):
+            continue
         segments = {_segment_of(plan, end.node, end.interface) for end in session.ends}
         if segments & silent or (segments & cut and segments - cut) or any(end.node in still for end in session.ends):
             yield session
