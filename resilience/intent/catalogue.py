@@ -41,7 +41,7 @@ SHAPE_RULES = {
     "address-without-length": "An interface's address has its prefix length.",
     "unusable-address": "Addresses are ordinary unicast addresses.",
     "bad-asn": "An AS number is one that may be used (not 0, 23456, 65535, 4294967295 or reserved).",
-    "bad-community": "A community is two or three numbers with colons.",
+    "bad-community": "A community is two numbers up to 65535 with a colon between.",
     "bad-interface": "An interface name is one that Linux and its tools accept.",
     "bad-zone": "A DNS zone is a domain name.",
     "bad-between": "A link has two ends.",

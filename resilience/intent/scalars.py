@@ -29,7 +29,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
 _LENGTH = re.compile(r"/[0-9]{1,3}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?/(?:day|week|month|year)", re.ASCII)
-_COMMUNITY = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10}){1,2}", re.ASCII)
+_COMMUNITY = re.compile(r"[0-9]{1,5}:[0-9]{1,5}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _TEXT_LENGTH = 200
 _NUMBER_LENGTH = 12
@@ -491,21 +491,19 @@ def refuse_special(address: IPAddress) -> IPAddress:
 
 @dataclass(frozen=True, slots=True)
 class Community(Scalar):
-    """A BGP community, standard or large."""
+    """A BGP community (RFC 1997)."""
 
     def read(self, value: Any) -> str:
         """Return the community's text."""
         text = need_text(value, "a community")
-        parts = [int(part) for part in text.split(":")] if _COMMUNITY.fullmatch(text) else []
-        limit = 65_535 if len(parts) == 2 else 4_294_967_295
-        if not parts or max(parts) > limit:
-            hint = 'write "64496:70" (two numbers up to 65535) or "64496:1:70" (three up to 4294967295), in quotes'
+        if not _COMMUNITY.fullmatch(text) or max(int(part) for part in text.split(":")) > 65_535:
+            hint = 'write "64496:70": two numbers up to 65535, in quotes'
             raise refuse("bad-community", f"{show(text)} is not a BGP community", hint)
         return str(text)
 
     def schema(self) -> JsonSchemaValue:
         """Return the pattern."""
-        return {"type": "string", "pattern": "^[0-9]{1,10}(:[0-9]{1,10}){1,2}$"}
+        return {"type": "string", "pattern": "^[0-9]{1,5}:[0-9]{1,5}$"}
 
 
 @dataclass(frozen=True, slots=True)
