@@ -202,7 +202,7 @@ _PATTERNS = {
     r"^[0-9]+(\.[0-9]+)?[kMGT]?$": "capacity",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$": "interface name",
     r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|vault):.+)$": "reference to a secret",
-    r"^[0-9]{1,10}(:[0-9]{1,10}){1,2}$": "community",
+    r"^[0-9]{1,5}:[0-9]{1,5}$": "community",
 }
 
 
