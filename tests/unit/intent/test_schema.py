@@ -9,7 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from resilience.cli.app import app
+from resilience.cli.schema import schema_text
+from resilience.errors import UnknownName
 from resilience.intent import intent_schema, intent_schema_text
 from resilience.intent.document import Document, Part
 from resilience.intent.shape import keys_of
@@ -98,3 +102,21 @@ def test_the_schema_has_the_keys_of_the_types() -> None:
 
     assert list(schema["properties"]) == keys_of(Document)
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("document", ["network", "journal", "findings"])
+def test_the_command_prints_the_schemas_that_lie_in_the_repository(document: str) -> None:
+    """`resilience schema` prints the language's, and those of results by name."""
+    printed = CliRunner().invoke(app, ["schema", document])
+
+    assert printed.exit_code == 0
+    assert printed.stdout == (SCHEMA.parent / f"{document}.schema.json").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["schema"]).stdout == SCHEMA.read_text(encoding="utf-8")
+
+
+def test_the_command_knows_no_other_document() -> None:
+    """It names those that there are."""
+    with pytest.raises(UnknownName) as caught:
+        schema_text("plan")
+
+    assert "network" in caught.value.hint
