@@ -78,6 +78,8 @@ class FrrNeighbor:
     password: str | None
     ttl_security: bool
     enforce_first_as: bool
+    discards: bool
+    """Its import policy sets a next hop that is not connected."""
     graceful_restart: bool
     default_originate: bool
     next_hop_self: bool
@@ -130,7 +132,7 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
     """Return the view of an FRR router."""
     around = plan.neighbors(node.name)
     policies = _policies(node)
-    neighbors = tuple(_neighbor(neighbor, resolve) for neighbor in around)
+    neighbors = tuple(_neighbor(neighbor, policies, resolve) for neighbor in around)
     open_maps = any(ACCEPT_ALL in (n.import_map, n.export_map) for n in neighbors)
     statics = tuple(_static(route) for route in node.statics)
     return FrrView(
@@ -144,7 +146,7 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         draining=node.draining,
         rpki=tuple((str(server.address), server.port) for server in node.rpki),
         bfd=_profiles(node, around),
-        statics=statics + (_discards() if policies.discards else ()),
+        statics=statics + (_discards() if policies.discarding else ()),
         interfaces=_interfaces(node),
         policies=policies,
         prefix_lists=tuple(policies.prefix_lists),
@@ -224,7 +226,7 @@ def _interface(interface: Interface) -> FrrInterface:
     )
 
 
-def _neighbor(neighbor: Neighbor, resolve: ResolveSecret) -> FrrNeighbor:
+def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret) -> FrrNeighbor:
     session, local, remote = neighbor.session, neighbor.local, neighbor.remote
     external = local.asn != remote.asn
     without = ACCEPT_ALL if external else None
@@ -243,6 +245,7 @@ def _neighbor(neighbor: Neighbor, resolve: ResolveSecret) -> FrrNeighbor:
         ttl_security=local.ttl_security and external,
         # A route server leaves its own AS out of the path (RFC 7947).
         enforce_first_as=external and not remote.route_server,
+        discards=external and local.import_policy in policies.discarding,
         graceful_restart=local.graceful_restart,
         default_originate=local.default_originate,
         next_hop_self=local.next_hop_self,

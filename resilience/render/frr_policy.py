@@ -69,7 +69,8 @@ class FrrPolicies:
     large_communities: dict[str, FrrList] = field(default_factory=dict)
     own: str | None = None
     maps: list[FrrMap] = field(default_factory=list)
-    discards: bool = False
+    discarding: set[str] = field(default_factory=set)
+    """Names of policies with a term that discards."""
 
     def add_prefix_list(self, prefix_list: PrefixList) -> None:
         """Add a list; one without rules becomes a list that matches nothing (FRR's own empty list matches all)."""
@@ -85,6 +86,8 @@ class FrrPolicies:
 
     def add_policy(self, policy: Policy) -> None:
         """Add a route map, and before it whatever it refers to."""
+        if any(term.accept and term.discard for term in policy.terms):
+            self.discarding.add(policy.name)
         entries = tuple(self._entry(policy, 10 * (number + 1), term) for number, term in enumerate(policy.terms))
         self.maps.append(FrrMap(identifier(policy.name), _ip(policy.family), entries, 10 * len(entries) + 10))
 
@@ -109,7 +112,7 @@ class FrrPolicies:
             communities=" ".join(f"{a}:{b}" for a, b in term.add_communities) if actions else "",
             large_communities=" ".join(f"{a}:{b}:{c}" for a, b, c in term.add_large_communities) if actions else "",
             prepend=" ".join([str(self.asn)] * term.prepend) if actions else "",
-            next_hop=self._next_hop(policy.family, term) if actions else None,
+            next_hop=self._next_hop(policy, term) if actions else None,
         )
 
     def _path_lists(self, match: Match) -> list[str]:
@@ -150,11 +153,12 @@ class FrrPolicies:
         self.own = f"own-{self.asn}"
         return self.own
 
-    def _next_hop(self, family: int, term: Term) -> str | None:
+    def _next_hop(self, policy: Policy, term: Term) -> str | None:
         if term.discard:
-            self.discards = True
-            return f"next-hop {DISCARD[family]}" if family == 4 else f"next-hop global {DISCARD[family]}"
-        return "next-hop peer-address" if term.next_hop_self else None
+            return f"{'next-hop' if policy.family == 4 else 'next-hop global'} {DISCARD[policy.family]}"
+        # zebra follows the discard next hop only on sessions without the check that next hops are connected. There,
+        # every other route gets the neighbour itself, so that it cannot point anywhere else.
+        return "next-hop peer-address" if term.next_hop_self or policy.name in self.discarding else None
 
 
 def _named(lists: dict[str, FrrList], texts: list[str]) -> str:

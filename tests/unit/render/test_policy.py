@@ -132,8 +132,15 @@ def test_discarded_traffic_goes_nowhere(family: int, address: str) -> None:
     term = Term(name="t", accept=True, discard=True)
     policies = frr(term, family)
     assert policies.maps[-1].entries[0].next_hop == address
-    assert policies.discards
+    assert policies.discarding == {"p"}
     assert bird(term, family)[1] == ("dest = RTD_BLACKHOLE",)
+
+
+def test_where_something_is_discarded_nobody_points_elsewhere() -> None:
+    """Such sessions of FRR take next hops that are not connected, so all other routes get the neighbour itself."""
+    policies = FrrPolicies(ASN)
+    policies.add_policy(policy(Term(name="a", accept=True), Term(name="b", accept=True, discard=True)))
+    assert [entry.next_hop for entry in policies.maps[0].entries] == ["next-hop peer-address", "next-hop 192.0.0.8"]
 
 
 def test_a_rejecting_term_has_no_actions() -> None:

@@ -96,6 +96,7 @@ OFFERED = (
     replace(offered(20), prefix="0.0.0.0/0"),
     offered(21, med=77),
     offered(22, communities=frozenset({(64496, 22)})),
+    offered(24, communities=frozenset({(65535, 666)})),
 )
 
 PREFIX_LISTS = (
@@ -131,6 +132,13 @@ IMPORT = Policy(
             local_preference=0,
             strip_own=True,
             add_large_communities=((OURS, 1, 4),),
+        ),
+        Term(
+            name="blackhole",
+            match=Match(communities=((65535, 666),)),
+            accept=True,
+            discard=True,
+            add_large_communities=((OURS, 1, 6),),
         ),
         Term(
             name="either",
@@ -297,13 +305,13 @@ def the_plan() -> Plan:
     """Return feeder, two routers, listener."""
     routers = [a_router("on-frr", Platform.FRR, 1), a_router("on-bird", Platform.BIRD, 2)]
     others = [the_other("feeder", FEEDER, 8, routers), the_other("listener", LISTENER, 9, routers)]
-    pairs = [(router, far) for router in routers for far in others]
-    plan = a_plan(*routers, *others, sessions=tuple(a_session(router, far) for router, far in pairs))
+    cablings = [(router, far) for router in routers for far in others]
+    plan = a_plan(*routers, *others, sessions=tuple(a_session(router, far) for router, far in cablings))
     cables = {
         f"{router.name}-{far.name}": Segment(
             name=f"{router.name}-{far.name}", ends=((router.name, far.name), (far.name, router.name))
         )
-        for router, far in pairs
+        for router, far in cablings
     }
     return replace(plan, segments=cables)
 
@@ -356,7 +364,7 @@ def frr_routes(lab: Lab, node: str, neighbor: str) -> dict[str, Route]:
                 found[prefix] = Route(
                     prefix=prefix,
                     path=tuple(asn for segment in path["aspath"]["segments"] for asn in segment["list"]),
-                    communities=frozenset(map(pair, path.get("community", {}).get("list", ()))),
+                    communities=pairs(path.get("community", {}).get("list", [])),
                     large=frozenset(map(triple, path.get("largeCommunity", {}).get("list", ()))),
                     med=path.get("metric"),
                     preference=path.get("locPrf", 100),
@@ -364,7 +372,12 @@ def frr_routes(lab: Lab, node: str, neighbor: str) -> dict[str, Route]:
     return found
 
 
-WELL_KNOWN = {"gracefulShutdown": (65535, 0)}
+WELL_KNOWN = {"gracefulShutdown": (65535, 0), "blackhole": (65535, 666)}
+
+
+def pairs(texts: list[str]) -> frozenset[Community]:
+    """Read communities as FRR shows them. To a blackhole FRR adds by itself that it goes no farther (RFC 7999)."""
+    return frozenset(pair(text) for text in texts if text != "noExport")
 
 
 def pair(text: str) -> Community:
@@ -446,6 +459,20 @@ def test_exports_are_what_the_terms_say(lab: Lab, node: str) -> None:
     expected = expected_export()
     found = await_routes(lambda: bird_routes(lab, "listener", f"b_{node.replace('-', '_')}_listener_ipv4"), expected)
     assert found == expected
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("node", ROUTERS)
+def test_discarded_traffic_is_dropped(lab: Lab, node: str) -> None:
+    """A packet to what the policy discards finds no way out of the router."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        answer = lab.run(node, ["ip", "route", "get", "198.18.24.1"])
+        if answer.exit_code != 0 or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert answer.exit_code != 0, answer.stdout
+    assert "198.18.24.0/24" in lab.run(node, ["ip", "route"]).stdout
 
 
 def test_the_terms_keep_and_refuse() -> None:
