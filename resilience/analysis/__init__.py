@@ -3,7 +3,7 @@
 from resilience.analysis.checks import CHECKS, Check
 from resilience.analysis.damage import Damage, damage_of_failure
 from resilience.analysis.findings import analyse
-from resilience.analysis.forwarding import FlowPaths, flow_paths
+from resilience.analysis.paths import FlowPaths, flow_paths
 from resilience.analysis.predict import predict
 
 __all__ = ["CHECKS", "Check", "Damage", "FlowPaths", "analyse", "damage_of_failure", "flow_paths", "predict"]

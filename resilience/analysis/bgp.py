@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from resilience.analysis.route import DEFAULT_LOCAL_PREFERENCE, LOCAL, NO_ADVERTISE, NO_EXPORT, PolicyBook, Route
-from resilience.model.network import IPAddress, IPNetwork
+from resilience.analysis.route import (
+    DEFAULT_LOCAL_PREFERENCE,
+    LOCAL,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    Destination,
+    PolicyBook,
+    Route,
+)
+from resilience.model.network import IPNetwork
 from resilience.model.plan import BgpRole, Interface, Neighbor, Node, Plan, Session, SessionEnd
 
-Resolve = Callable[[str, IPAddress], int | None]
+Resolve = Callable[[str, int], int | None]
 """(node, next hop) to the IGP's distance; None: cannot be reached."""
 
 _UPWARD = frozenset({BgpRole.PROVIDER, BgpRole.PEER, BgpRole.RS_SERVER})
@@ -63,11 +71,11 @@ class Speakers:
         found = self.ends[end]
         return Neighbor(found.session, found.local, found.remote)
 
-    def passed(self, number: int, best: Route | None, prefix: IPNetwork) -> Route | None:
+    def passed(self, number: int, best: Route | None, destination: Destination) -> Route | None:
         """Return what the other end of a session holds when this end's best route is `best`; None: nothing."""
         end = self.ends[number]
-        if end.local.default_originate and prefix.prefixlen == 0:
-            best = Route(prefix=prefix, originator=_router_id(self.nodes[end.local.node]))
+        if end.local.default_originate and destination.prefix.prefixlen == 0:
+            best = Route(destination, originator=_router_id(self.nodes[end.local.node]))
             return self._receive(end, self._announce(end, best, prepend=0, next_hop_self=False))
         if best is None:
             return None
@@ -122,7 +130,7 @@ class Speakers:
             path=(asn,) * (prepend + 1) + route.path,
             metric=0 if metric is None else metric,
             local_preference=DEFAULT_LOCAL_PREFERENCE,
-            next_hop=route.next_hop if third_party and not next_hop_self else end.local.address,
+            next_hop=route.next_hop if third_party and not next_hop_self else int(end.local.address),
             internal=False,
             originator=_router_id(node),
             clusters=(),
@@ -133,7 +141,7 @@ class Speakers:
         reflected = route.internal
         own_hop = route.learned == LOCAL or (next_hop_self and not reflected)
         return route._replace(
-            next_hop=end.local.address if own_hop else route.next_hop,
+            next_hop=int(end.local.address) if own_hop else route.next_hop,
             internal=True,
             originator=route.originator if reflected else _router_id(node),
             clusters=(_cluster(node), *route.clusters) if reflected else (),
@@ -144,7 +152,9 @@ class Speakers:
         if route.next_hop is None or end.local.interface is None or route.internal:
             return False
         network = _network_of(self.nodes[end.local.node].interface(end.local.interface), end.session.family)
-        return network is not None and network.prefixlen < network.max_prefixlen - 2 and route.next_hop in network
+        if network is None or network.prefixlen >= network.max_prefixlen - 2:
+            return False
+        return int(network.network_address) <= route.next_hop <= int(network.broadcast_address)
 
     def _receive(self, end: End, sent: Route) -> Route | None:
         there = self.nodes[end.remote.node]
@@ -205,7 +215,7 @@ def _without_worse_metrics(usable: list[tuple[Route, int]]) -> list[tuple[Route,
 
 def _order(item: tuple[Route, int]) -> tuple[bool, int, int, int, int]:
     route, distance = item
-    return route.internal, distance, route.originator, len(route.clusters), int(route.next_hop or 0)
+    return route.internal, distance, route.originator, len(route.clusters), route.next_hop or 0
 
 
 def _load(item: tuple[Route, int]) -> tuple[bool, int]:

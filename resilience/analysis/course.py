@@ -11,9 +11,10 @@ from resilience.analysis.constants import Bounds, daemon_of
 from resilience.analysis.damage import Damage
 from resilience.analysis.igp import Adjacency, Igp
 from resilience.analysis.propagation import Change, Event, Kind, Propagation, Selected
+from resilience.analysis.route import Destination
 from resilience.analysis.wires import Plug
 from resilience.analysis.world import Situation, World, resolve
-from resilience.model.network import Bfd, IPAddress, IPNetwork
+from resilience.model.network import Bfd, IPAddress
 from resilience.model.plan import SessionEnd
 from resilience.model.units import show_duration
 
@@ -26,17 +27,18 @@ class Course:
         self.damage = damage
         self.clock = Clock(pace)
         self.settled: Situation = world.settle(damage)
+        self.cables = self.settled.cables
         self._before = world.whole
         self.first = first
         self.lost = dict(self._lost_sessions())
         self.turns = self._igp_turns()
-        self._changes: dict[IPNetwork, dict[str, list[Change]]] = {}
+        self._changes: dict[Destination, dict[str, list[Change]]] = {}
 
     # What propagation asks
 
-    def resolve_at(self, at_ms: float, node: str, next_hop: IPAddress) -> int | None:
+    def resolve_at(self, at_ms: float, node: str, next_hop: int) -> int | None:
         """Return the distance of a next hop as a router sees it at a moment."""
-        return resolve(self.world, self.damage, self.igp_at(at_ms, node), node, next_hop)
+        return resolve(self.world, self.cables, self.igp_at(at_ms, node), node, next_hop)
 
     def works(self, end: int) -> bool:
         """Say whether messages still get through a session."""
@@ -53,46 +55,48 @@ class Course:
         turn = self.turns.get(node)
         return self.settled.igp if turn is not None and turn.at_ms <= at_ms else self._before.igp
 
-    def selected_at(self, at_ms: float, node: str, prefix: IPNetwork) -> Selected:
+    def selected_at(self, at_ms: float, node: str, destination: Destination) -> Selected:
         """Return the BGP routes that a node's kernel follows at a moment."""
-        before = self._before.state(prefix).selected.get(node, ())
-        for change in reversed(self.changes(prefix).get(node, ())):
+        before = self._before.state(destination).selected.get(node, ())
+        for change in reversed(self.changes(destination).get(node, ())):
             if change.cause.at_ms <= at_ms:
                 return change.selected
         return before
 
-    def changes(self, prefix: IPNetwork) -> dict[str, list[Change]]:
+    def changes(self, destination: Destination) -> dict[str, list[Change]]:
         """Return each node's changes of one prefix, in order."""
-        if prefix not in self._changes:
-            self._changes[prefix] = self._propagate(prefix)
-        return self._changes[prefix]
+        if destination not in self._changes:
+            self._changes[destination] = self._propagate(destination)
+        return self._changes[destination]
 
     def moments(self, addresses: Iterable[IPAddress]) -> list[tuple[float, dict[str, Cause]]]:
         """Return every moment at which kernels change what they do with these addresses: when, and each by what."""
         causes = list(self.turns.items())
-        for prefix in {p: None for address in addresses for p in self.world.covering(address)}:
-            changes = self.changes(prefix)
+        for destination in {d: None for address in addresses for d in self.world.covering(address)}:
+            changes = self.changes(destination)
             causes += [(node, change.cause) for node, made in changes.items() for change in made]
         found: dict[float, dict[str, Cause]] = {}
         for node, cause in causes:
             found.setdefault(cause.at_ms, {})[node] = cause
         return sorted(found.items(), key=lambda item: item[0])
 
-    def _propagate(self, prefix: IPNetwork) -> dict[str, list[Change]]:
-        base = self._before.state(prefix)
-        if self.settled.state(prefix) is base:
+    def _propagate(self, destination: Destination) -> dict[str, list[Change]]:
+        base = self._before.state(destination)
+        if self.settled.state(destination) is base or (
+            not self.turns and self.settled.state(destination).selected == base.selected
+        ):
             return {}
         propagation = Propagation(self.world.speakers, base.copy(), self)
-        propagation.run(self._events(prefix))
+        propagation.run(self._events(destination))
         found: dict[str, list[Change]] = {}
         for change in propagation.changes:
             found.setdefault(change.node, []).append(change)
         return found
 
-    def _events(self, prefix: IPNetwork) -> list[Event]:
+    def _events(self, destination: Destination) -> list[Event]:
         ends = self.world.speakers.ends
         events = [Event(Kind.LOST, cause, ends[end].local.node, end=end) for end, cause in self.lost.items()]
-        for event in self.settled.lost_originations(prefix):
+        for event in self.settled.lost_originations(destination):
             notice = daemon_of(self.world.plan.nodes[event.node].platform).notice
             text = f"loss of carrier towards the host, noticed by {event.node}"
             events.append(event._replace(cause=self.clock.after(self.first, notice, text)))
@@ -127,7 +131,7 @@ class Course:
         return min(means, key=lambda cause: cause.at_ms)
 
     def _has_carrier(self, plug: Plug) -> bool:
-        return self.world.wires.has_carrier(self.damage, plug)
+        return self.cables.has_carrier(plug)
 
     # How OSPF learns
 
@@ -190,6 +194,7 @@ class Moment:
     def __init__(self, course: Course, at_ms: float) -> None:
         self.world = course.world
         self.damage = course.damage
+        self.cables = course.cables
         self._course = course
         self._at_ms = at_ms
 
@@ -197,9 +202,9 @@ class Moment:
         """Return OSPF as a node's kernel follows it."""
         return self._course.igp_at(self._at_ms, node)
 
-    def selected(self, node: str, prefix: IPNetwork) -> Selected:
+    def selected(self, node: str, destination: Destination) -> Selected:
         """Return the BGP routes of a prefix that a node's kernel follows."""
-        return self._course.selected_at(self._at_ms, node, prefix)
+        return self._course.selected_at(self._at_ms, node, destination)
 
 
 class _Hops:

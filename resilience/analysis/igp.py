@@ -8,7 +8,6 @@ import rustworkx as rx
 
 from resilience.analysis.damage import Damage
 from resilience.analysis.wires import Hop, Plug, Wires
-from resilience.model.network import IPAddress
 from resilience.model.plan import Plan, Role
 
 STUB_COST = 65_535
@@ -36,20 +35,20 @@ class IgpMap:
     def __init__(self, plan: Plan, wires: Wires) -> None:
         self.adjacencies = tuple(_adjacencies(plan, wires))
         self.routers = tuple(node.name for node in plan.nodes.values() if node.ospf)
-        self.owners: dict[IPAddress, str] = {}
+        self.owners: dict[int, str] = {}
         for name in self.routers:
             node = plan.nodes[name]
             spoken = [a for i in node.interfaces if i.ospf is not None for a in i.addresses]
             for address in (*node.loopbacks, *spoken):
-                self.owners[address.ip] = name
+                self.owners[int(address.ip)] = name
 
     def working(self, wires: Wires, damage: Damage) -> frozenset[Adjacency]:
         """Return the adjacencies that stand under some damage, once every router has noticed it."""
-        mute = damage.mute
+        mute, cables = damage.mute, wires.cables(damage)
         return frozenset(
             link
             for link in self.adjacencies
-            if link.here[0] not in mute and link.there[0] not in mute and wires.passes(damage, link.here, link.there)
+            if link.here[0] not in mute and link.there[0] not in mute and cables.passes(link.here, link.there)
         )
 
 
@@ -83,8 +82,8 @@ class Igp:
         found = self._distance[here].get(there)
         return None if found is None else int(found)
 
-    def route_to(self, source: str, address: IPAddress) -> IgpRoute | None:
-        """Return the route from a router to an address that OSPF announces."""
+    def route_to(self, source: str, address: int) -> IgpRoute | None:
+        """Return the route from a router to an address (as a number) that OSPF announces."""
         owner = self._map.owners.get(address)
         if owner is None or owner == source:
             return None

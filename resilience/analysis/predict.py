@@ -11,8 +11,9 @@ from resilience.analysis.clock import START, Cause, Clock, Pace
 from resilience.analysis.constants import Bounds
 from resilience.analysis.course import Course, Moment
 from resilience.analysis.damage import Damage, damage_of_failure, faults_of_failure
-from resilience.analysis.forwarding import Leg, Packet, paths_of, trace
-from resilience.analysis.world import World, world_of
+from resilience.analysis.forwarding import End, Leg, Steps, sweep
+from resilience.analysis.paths import Passage, answering, legs_of, look_both_ways, packet_of, passage
+from resilience.analysis.world import Situation, World, world_of
 from resilience.model.journal import Prediction, Way
 from resilience.model.plan import Failure, FailureKind, FaultKind, Flow, Plan
 from resilience.model.units import show_duration
@@ -87,83 +88,72 @@ def _courses(world: World, plan: Plan, failure: Failure, damage: Damage) -> Cour
 
 
 def _answer(courses: Courses, flow: Flow, way: Way) -> Answer:
-    before = paths_of(courses.slowest.world.whole, flow)
-    usual = before.forward if way is Way.FORWARD else before.back
-    if not any(leg.delivered for leg in usual):
+    usual = look(courses.slowest.world.whole, flow)[way]
+    if not usual.some:
         return Answer(reachable=False, low_ms=math.inf, high_ms=math.inf, because=("no way even before the failure",))
     if _is_untouched(courses.slowest, flow, way, usual):
-        return _unbroken(courses.slowest, flow, way, usual)
+        untouched = constants.UNTOUCHED
+        return _sum((Cause(0, "the way does not change", untouched.low_ms, untouched.high_ms, None),))
     fast, slow = _measure(courses.fastest, flow, way), _measure(courses.slowest, flow, way)
     if math.isinf(slow.took_ms):
         return _unreachable(courses.slowest, flow, way, fast)
     if slow.ended_by is None:
-        return _unbroken(courses.slowest, flow, way, usual)
+        return _unbroken(courses.slowest, flow, way)
     return _bounded(fast, slow)
 
 
-def _is_untouched(course: Course, flow: Flow, way: Way, usual: tuple[Leg, ...]) -> bool:
+def look(situation: Situation, flow: Flow) -> dict[Way, Passage]:
+    """Look how both directions of a flow fare in a settled network, once for each pair of ends."""
+    key = (flow.source.nodes, flow.target.nodes, flow.source.address, flow.target.address)
+    found: dict[Way, Passage] = situation.remember(key, lambda: look_both_ways(situation, flow))
+    return found
+
+
+def _is_untouched(course: Course, flow: Flow, way: Way, usual: Passage) -> bool:
     """Say whether nothing on a direction's way ever changes, so that there is nothing to add up."""
-    after = paths_of(course.settled, flow)
-    if usual != (after.forward if way is Way.FORWARD else after.back):
+    after = look(course.settled, flow)[way]
+    if not after.every or usual.swept != after.swept:
         return False
-    nodes = {node for leg in usual for node in leg.nodes}
-    target = flow.target.address if way is Way.FORWARD else flow.source.address
-    return all(nodes.isdisjoint(course.changes(prefix)) for prefix in course.world.covering(target))
+    destinations = course.world.covering(packet_of(flow, way).target)
+    return all(after.swept.keys().isdisjoint(course.changes(destination)) for destination in destinations)
 
 
 def _measure(course: Course, flow: Flow, way: Way) -> Outage:
     """Add up the time in which a direction is out: for the fastest pace of its luckiest leg, else of its unluckiest."""
-    enough = any if course.clock.pace is Pace.FASTEST else all
+    lucky = course.clock.pace is Pace.FASTEST
     total, since, ended_by = 0.0, None, None
-    answering = _answering(course.world, flow)
-    moments = course.moments((flow.source.address, flow.target.address))
-    if not moments or moments[0][0] > 0:
-        moments.insert(0, (0.0, {}))
-    for at_ms, causes in moments:
-        answering = _still_answering(Moment(course, at_ms), flow, answering)
-        legs = _legs(Moment(course, at_ms), flow, way, answering)
-        works = enough(leg.delivered for leg in legs)
+    watched: set[str] | None = None
+    back_from = answering(course.world.whole, flow)
+    for at_ms, causes in [(0.0, {}), *course.moments((flow.source.address, flow.target.address))]:
+        if watched is not None and watched.isdisjoint(causes):
+            continue  # nothing changed where the packet goes
+        moment = Moment(course, at_ms)
+        back_from = answering(moment, flow, back_from)
+        here = passage(moment, flow.source.nodes if way is Way.FORWARD else back_from, packet_of(flow, way))
+        watched = _watched(moment, flow, here)
+        works = here.some if lucky else here.every
         if works and since is not None:
-            total, since, ended_by = total + at_ms - since, None, _on_the_way(causes, legs)
+            total, since, ended_by = total + at_ms - since, None, _on_the_way(causes, here)
         elif not works and since is None:
             since = at_ms
     return Outage(math.inf if since is not None else total, ended_by)
 
 
-def _on_the_way(causes: dict[str, Cause], legs: list[Leg]) -> Cause:
+def _watched(moment: Moment, flow: Flow, here: Passage) -> set[str]:
+    """Return the nodes whose change could change the answer; an anycast target moves with forward traffic."""
+    nodes = set(here.swept)
+    if len(flow.target.nodes) > 1:
+        nodes |= sweep(moment, flow.source.nodes, packet_of(flow, Way.FORWARD)).keys()
+    return nodes
+
+
+def _on_the_way(causes: dict[str, Cause], here: Passage) -> Cause:
     """Of all kernels that changed at this moment, return what moved one that the packet passes."""
-    passed = [causes[node] for leg in legs for node in leg.nodes if node in causes]
-    return passed[0] if passed else next(iter(causes.values()))
-
-
-def _answering(world: World, flow: Flow) -> tuple[str, ...]:
-    """Return the nodes of the target that forward traffic reaches while the network is whole."""
-    return tuple(dict.fromkeys(leg.nodes[-1] for leg in paths_of(world.whole, flow).forward if leg.delivered))
-
-
-def _still_answering(moment: Moment, flow: Flow, answering: tuple[str, ...]) -> tuple[str, ...]:
-    if len(flow.target.nodes) == 1:
-        return flow.target.nodes
-    reached = tuple(dict.fromkeys(leg.nodes[-1] for leg in _forward(moment, flow) if leg.delivered))
-    return reached or answering
-
-
-def _forward(moment: Moment, flow: Flow) -> list[Leg]:
-    packet = Packet(flow.source.address, flow.target.address)
-    return [leg for node in flow.source.nodes for leg in trace(moment, node, packet)]
-
-
-def _legs(moment: Moment, flow: Flow, way: Way, answering: tuple[str, ...]) -> list[Leg]:
-    if way is Way.FORWARD:
-        return _forward(moment, flow)
-    packet = Packet(flow.target.address, flow.source.address)
-    return [leg for node in answering for leg in trace(moment, node, packet)]
+    return next((causes[node] for node in here.swept if node in causes), next(iter(causes.values())))
 
 
 def _unreachable(course: Course, flow: Flow, way: Way, fast: Outage) -> Answer:
-    paths = paths_of(course.settled, flow)
-    legs = paths.forward if way is Way.FORWARD else paths.back
-    broken = next((leg for leg in legs if not leg.delivered), None)
+    broken = next((leg for leg in legs_of(course.settled, flow, way) if not leg.delivered), None)
     reason = "never settles: the network may oscillate"
     if broken is not None:
         reason = f"after convergence: {broken.end} at {_place(broken)} on the way {' > '.join(broken.nodes)}"
@@ -180,20 +170,19 @@ def _place(leg: Leg) -> str:
     return leg.nodes[-1]
 
 
-def _unbroken(course: Course, flow: Flow, way: Way, usual: tuple[Leg, ...]) -> Answer:
-    """Answer for a direction that never stops working: its way does not change, or a kernel had the next one ready."""
-    paths = paths_of(course.settled, flow)
-    after = paths.forward if way is Way.FORWARD else paths.back
-    touched = {segment for leg in usual for segment in leg.segments} & course.damage.cut
-    dead = {node for leg in usual for node in leg.nodes} & course.damage.dead
+def _unbroken(course: Course, flow: Flow, way: Way) -> Answer:
+    """Answer for a way that changes without ever ceasing to work: where it was hurt, a kernel had the next one ready."""
+    usual = legs_of(course.world.whole, flow, way)
+    hurt = {name for leg in usual for name in (*leg.segments, *leg.nodes)} & (course.damage.cut | course.damage.dead)
     first = START
-    if touched or dead:
-        first, where = course.first, ", ".join(sorted(touched | dead))
-        bounds, text = constants.KERNEL_CARRIER, f"a kernel skips {where} at once: its next route stood ready"
-    elif {leg.nodes for leg in after} != {leg.nodes for leg in usual}:
-        bounds, text = constants.REROUTED, "the way changes while the old one still works"
+    if hurt:
+        bounds, text = (
+            constants.KERNEL_CARRIER,
+            f"a kernel skips {', '.join(sorted(hurt))} at once: its next route stood ready",
+        )
+        first = course.first
     else:
-        bounds, text = constants.UNTOUCHED, "the way does not change"
+        bounds, text = constants.REROUTED, "the way changes while the old one still works"
     return _sum(course.clock.after(first, bounds, text).steps())
 
 
@@ -221,15 +210,16 @@ def _bounded(fast: Outage, slow: Outage) -> Answer:
 
 def _drained(before: World, world: World, flow: Flow, way: Way, answer: Answer) -> Answer:
     """Add what draining itself does to a direction."""
-    usual, moved = (
-        paths.forward if way is Way.FORWARD else paths.back
-        for paths in (paths_of(before.whole, flow), paths_of(world.whole, flow))
-    )
-    if {leg.nodes for leg in usual} == {leg.nodes for leg in moved}:
+    usual, moved = (look(each.whole, flow)[way].swept for each in (before, world))
+    if {node: _nodes(steps) for node, steps in usual.items()} == {node: _nodes(steps) for node, steps in moved.items()}:
         return answer
     bounds = constants.REROUTED
     drain = _term("draining moves traffic while the old way still works", bounds.low_ms, bounds.high_ms)
-    return Answer(answer.reachable, answer.low_ms, answer.high_ms + bounds.high_ms, (drain, *answer.because))
+    return answer._replace(high_ms=answer.high_ms + bounds.high_ms, because=(drain, *answer.because))
+
+
+def _nodes(steps: Steps) -> tuple[str, ...]:
+    return (steps,) if isinstance(steps, End) else tuple(hop.node for hop in steps)
 
 
 def _term(text: str, low_ms: float, high_ms: float) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from resilience.analysis.damage import damage_of_failure
-from resilience.analysis.forwarding import End, Leg, paths_of
-from resilience.analysis.predict import predict
+from resilience.analysis.forwarding import End, Leg
+from resilience.analysis.paths import legs_of
+from resilience.analysis.predict import look, predict
 from resilience.analysis.subject import Found, Subject, join, place
 from resilience.analysis.world import Situation
 from resilience.model.findings import Severity
@@ -54,10 +55,11 @@ def find_falls(subject: Subject) -> Iterator[Found]:
 def _falls(situation: Situation, flows: Iterable[Flow]) -> list[Fall]:
     found = []
     for flow in flows:
-        paths = paths_of(situation, flow)
-        leg = next((leg for leg in (*paths.forward, *paths.back) if not leg.delivered), None)
-        if leg is not None:
-            found.append(Fall(flow, leg))
+        for way, here in look(situation, flow).items():
+            if not here.every:
+                legs = legs_of(situation, flow, way)
+                found.append(Fall(flow, next((leg for leg in legs if not leg.delivered), legs[0])))
+                break
     return found
 
 

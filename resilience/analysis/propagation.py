@@ -14,8 +14,7 @@ from typing import NamedTuple, Protocol
 from resilience.analysis.bgp import Speakers, choose
 from resilience.analysis.clock import START, Cause, Clock, Pace
 from resilience.analysis.constants import daemon_of
-from resilience.analysis.route import LOCAL, Route
-from resilience.model.network import IPAddress, IPNetwork
+from resilience.analysis.route import LOCAL, Destination, Route
 
 _DECISIONS_BEFORE_GIVING_UP = 200
 """By one router for one prefix: beyond that its policies have no settled state, or too far a one."""
@@ -27,7 +26,7 @@ Selected = tuple[Route, ...]
 class PrefixState:
     """What every router holds of one prefix."""
 
-    prefix: IPNetwork
+    destination: Destination
     candidates: dict[str, dict[int, Route]] = field(default_factory=dict)
     """Node to (number of the session end, route)."""
     selected: dict[str, Selected] = field(default_factory=dict)
@@ -39,7 +38,7 @@ class PrefixState:
     def copy(self) -> PrefixState:
         """Return a copy that can change on its own."""
         candidates = {node: dict(routes) for node, routes in self.candidates.items()}
-        return PrefixState(self.prefix, candidates, dict(self.selected), dict(self.sent), self.settled)
+        return PrefixState(self.destination, candidates, dict(self.selected), dict(self.sent), self.settled)
 
 
 class Kind(IntEnum):
@@ -69,7 +68,7 @@ class Conditions(Protocol):
 
     clock: Clock
 
-    def resolve_at(self, at_ms: float, node: str, next_hop: IPAddress) -> int | None:
+    def resolve_at(self, at_ms: float, node: str, next_hop: int) -> int | None:
         """Return the distance of a next hop as a router sees it at a moment."""
 
     def works(self, end: int) -> bool:
@@ -164,11 +163,11 @@ class Propagation:
         self._tell(node, selected[0] if selected else None, cause)
 
     def _tell(self, node: str, best: Route | None, cause: Cause) -> None:
-        prefix = self.state.prefix
-        for end in self._speakers.of_node.get((node, prefix.version), ()):
+        destination = self.state.destination
+        for end in self._speakers.of_node.get((node, destination.prefix.version), ()):
             if end.number in self._gone:
                 continue
-            route = self._speakers.passed(end.number, best, prefix)
+            route = self._speakers.passed(end.number, best, destination)
             if route == self.state.sent.get(end.number):
                 continue
             if route is None:

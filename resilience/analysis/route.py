@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from resilience.model.network import IPAddress, IPNetwork
+from resilience.model.network import IPNetwork
 from resilience.model.plan import Node
 from resilience.model.policy import Community, LargeCommunity, Match, Policy, PrefixList, Relation, Term
 
@@ -16,16 +17,24 @@ LOCAL = -1
 """`Route.learned` of a route that this router itself puts into BGP."""
 
 
+@dataclass(eq=False, frozen=True)
+class Destination:
+    """A prefix of one world. There is one object for each, so that looking it up costs nothing."""
+
+    prefix: IPNetwork
+
+
 class Route(NamedTuple):
     """A path to a prefix with its attributes."""
 
-    prefix: IPNetwork
+    destination: Destination
     path: tuple[int, ...] = ()
     local_preference: int = DEFAULT_LOCAL_PREFERENCE
     metric: int = 0
     communities: frozenset[Community] = frozenset()
     large_communities: frozenset[LargeCommunity] = frozenset()
-    next_hop: IPAddress | None = None
+    next_hop: int | None = None
+    """The address as a number: numbers are quicker to look up."""
     learned: int = LOCAL
     """Number of the session end that it came in through."""
     internal: bool = False
@@ -38,11 +47,11 @@ class Route(NamedTuple):
     discard: bool = False
 
 
-def originate(node: Node, prefix: IPNetwork, own: bool) -> Route:
+def originate(node: Node, destination: Destination, own: bool) -> Route:
     """Return the route of one of a node's own prefixes, tagged as every renderer tags it."""
     relation = Relation.OWN if own else Relation.INTERNAL
     return Route(
-        prefix=prefix,
+        destination=destination,
         large_communities=frozenset({(node.asn or 0, 1, int(relation))}),
         originator=int(node.router_id or 0),
     )
@@ -56,7 +65,7 @@ class PolicyBook:
         self._policies = {policy.name: policy for policy in node.policies}
         self._prefix_lists = {made.name: made for made in node.prefix_lists}
         self._as_lists = {made.name: made for made in node.as_lists}
-        self._in_list: dict[tuple[str, IPNetwork], bool] = {}
+        self._in_list: dict[tuple[str, Destination], bool] = {}
 
     def policy(self, name: str | None) -> Policy | None:
         """Return a policy by name; None stands for no policy at all."""
@@ -73,7 +82,7 @@ class PolicyBook:
 
     def _matches(self, match: Match, route: Route) -> bool:
         return (
-            (match.prefixes is None or self._listed(match.prefixes, route.prefix))
+            (match.prefixes is None or self._listed(match.prefixes, route.destination))
             and (match.as_path_has is None or self._path_has(match.as_path_has, route))
             and (not match.communities or not route.communities.isdisjoint(match.communities))
             and (not match.large_communities or not route.large_communities.isdisjoint(match.large_communities))
@@ -82,10 +91,10 @@ class PolicyBook:
             and not match.rpki_invalid  # nothing in a plan is signed wrongly
         )
 
-    def _listed(self, name: str, prefix: IPNetwork) -> bool:
-        key = (name, prefix)
+    def _listed(self, name: str, destination: Destination) -> bool:
+        key = (name, destination)
         if key not in self._in_list:
-            self._in_list[key] = prefix_in_list(self._prefix_lists[name], prefix)
+            self._in_list[key] = prefix_in_list(self._prefix_lists[name], destination.prefix)
         return self._in_list[key]
 
     def _path_has(self, name: str, route: Route) -> bool:

@@ -60,7 +60,7 @@ class Subject:
     def stands(self, segment: str, situation: Situation) -> bool:
         """Say whether a cable still carries traffic."""
         cable = self.plan.segments.get(segment)
-        return cable is not None and self.world.wires.passes(situation.damage, *cable.ends)
+        return cable is not None and situation.cables.passes(*cable.ends)
 
     def site_of(self, uplink: Uplink) -> str:
         """Return the site at which an uplink leaves."""

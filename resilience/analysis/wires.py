@@ -21,6 +21,23 @@ Plug = tuple[str, str]
 """A node and the name of one of its interfaces."""
 
 
+class Cables(NamedTuple):
+    """What some damage did to the wires: only the ends that suffer are listed, so that asking is quick."""
+
+    carrierless: frozenset[Plug]
+    """Interfaces without carrier."""
+    blocked: frozenset[Plug]
+    """Interfaces through which nothing passes: those, and the ends of silent cables."""
+
+    def has_carrier(self, plug: Plug) -> bool:
+        """Say whether an interface has carrier."""
+        return plug not in self.carrierless
+
+    def passes(self, here: Plug, there: Plug) -> bool:
+        """Say whether packets get from one interface to another one of the same wire."""
+        return here not in self.blocked and there not in self.blocked
+
+
 class Wires:
     """The cabling of a plan, indexed. A switch is a wire with many ends."""
 
@@ -37,6 +54,7 @@ class Wires:
         for plug, far in self._far.items():
             if far[0] in self._switches:
                 self._members.setdefault(far[0], []).append(plug)
+        self._cables: dict[Damage, Cables] = {}
         self._owners: dict[tuple[Plug, IPAddress], Hop] = {}
         for plug in self.interfaces:
             for other in self.others(plug):
@@ -56,21 +74,19 @@ class Wires:
         """Return the step towards whoever has this address on the same wire."""
         return self._owners.get(((node, interface), address))
 
-    def has_carrier(self, damage: Damage, plug: Plug) -> bool:
-        """Say whether an interface has carrier: its cable is whole and something with power holds the other end."""
-        far = self._far.get(plug)
-        if far is None:
-            return False
-        return (
-            self.interfaces[plug].segment not in damage.cut and plug[0] not in damage.dead and far[0] not in damage.dead
-        )
+    def cables(self, damage: Damage) -> Cables:
+        """Return the wires under some damage: carrier needs a whole cable and power at both ends."""
+        if damage not in self._cables:
+            carrierless = frozenset(plug for plug in self.interfaces if not self._has_carrier(damage, plug))
+            silent = (plug for plug, interface in self.interfaces.items() if interface.segment in damage.silent)
+            self._cables[damage] = Cables(carrierless, carrierless.union(silent))
+        return self._cables[damage]
 
-    def passes(self, damage: Damage, here: Plug, there: Plug) -> bool:
-        """Say whether packets get from one interface to another one of the same wire."""
-        return all(
-            self.has_carrier(damage, plug) and self.interfaces[plug].segment not in damage.silent
-            for plug in (here, there)
-        )
+    def _has_carrier(self, damage: Damage, plug: Plug) -> bool:
+        far = self._far.get(plug)
+        if far is None or self.interfaces[plug].segment in damage.cut:
+            return False
+        return plug[0] not in damage.dead and far[0] not in damage.dead
 
     def segments(self, here: Plug, there: Plug) -> tuple[str, ...]:
         """Return the cables that a packet crosses from one interface to another one of the same wire."""

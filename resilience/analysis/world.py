@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Any
 
 from resilience.analysis.bgp import Speakers
 from resilience.analysis.clock import START, Clock, Pace
 from resilience.analysis.damage import NOTHING, Damage
 from resilience.analysis.igp import Adjacency, Igp, IgpMap
 from resilience.analysis.propagation import Event, Kind, PrefixState, Propagation, Selected
-from resilience.analysis.route import Route, originate
-from resilience.analysis.wires import Wires
+from resilience.analysis.route import Destination, Route, originate
+from resilience.analysis.wires import Cables, Hop, Wires
 from resilience.model.network import IPAddress, IPNetwork
 from resilience.model.plan import Node, Plan, StaticRoute
 
 _SITUATIONS_KEPT = 512
+_ALL_OF_IPV4 = 1 << 32
+"""Addresses are handled as numbers; no plan uses an IPv6 address below this one."""
 
 
 class World:
@@ -29,9 +33,12 @@ class World:
         self.networks = {name: _connected(node) for name, node in plan.nodes.items()}
         self.addresses = {name: _addresses(node) for name, node in plan.nodes.items()}
         self.originators = _originators(plan)
+        self._near: dict[tuple[str, int], tuple[str, Hop | None] | None] = {}
         self._igps: dict[frozenset[Adjacency], Igp] = {}
         self._situations: dict[Damage, Situation] = {}
-        self._covering: dict[IPAddress, tuple[IPNetwork, ...]] = {}
+        self._covering: dict[IPAddress, tuple[Destination, ...]] = {}
+        self.tables: dict[tuple[str, int], tuple[Any, ...]] = {}
+        """What could match an address at a node; kept for `forwarding`."""
         self.whole = Situation(self, NOTHING)
         self._situations[NOTHING] = self.whole
 
@@ -50,12 +57,28 @@ class World:
             self._igps[working] = Igp(self.igp_map, working)
         return self._igps[working]
 
-    def covering(self, address: IPAddress) -> tuple[IPNetwork, ...]:
+    def covering(self, address: IPAddress) -> tuple[Destination, ...]:
         """Return every prefix in BGP that holds an address, longest first."""
         if address not in self._covering:
-            held = [p for p in self.originators if p.version == address.version and address in p]
-            self._covering[address] = tuple(sorted(held, key=lambda p: -p.prefixlen))
+            same = (d for d in self.originators if d.prefix.version == address.version)
+            held = [destination for destination in same if address in destination.prefix]
+            self._covering[address] = tuple(sorted(held, key=lambda d: -d.prefix.prefixlen))
         return self._covering[address]
+
+    def near(self, node: str, address: int) -> tuple[str, Hop | None] | None:
+        """Return the interface on whose network an address lies, and the step to its owner; None: not connected."""
+        key = (node, address)
+        if key not in self._near:
+            self._near[key] = self._find_near(
+                node, IPv4Address(address) if address < _ALL_OF_IPV4 else IPv6Address(address)
+            )
+        return self._near[key]
+
+    def _find_near(self, node: str, address: IPAddress) -> tuple[str, Hop | None] | None:
+        for network, interface in self.networks[node]:
+            if network.version == address.version and address in network:
+                return interface, self.wires.owner(node, interface, address)
+        return None
 
 
 class Situation:
@@ -66,19 +89,21 @@ class Situation:
         self.damage = damage
         self.clock = Clock(Pace.INSTANT)
         self.igp = world.igp(damage)
-        self._states: dict[IPNetwork, PrefixState] = {}
+        self.cables = world.wires.cables(damage)
+        self._states: dict[Destination, PrefixState] = {}
         self._works: dict[int, bool] = {}
-        self._resolved: dict[tuple[str, IPAddress], int | None] = {}
+        self._resolved: dict[tuple[str, int], int | None] = {}
         self._broken: tuple[int, ...] | None = None
+        self._remembered: dict[Hashable, Any] = {}
 
     # What propagation asks
 
-    def resolve_at(self, at_ms: float, node: str, next_hop: IPAddress) -> int | None:
+    def resolve_at(self, at_ms: float, node: str, next_hop: int) -> int | None:
         """Return the distance of a next hop; time does not matter in a settled state."""
         del at_ms
         key = (node, next_hop)
         if key not in self._resolved:
-            self._resolved[key] = resolve(self.world, self.damage, self.igp, node, next_hop)
+            self._resolved[key] = resolve(self.world, self.cables, self.igp, node, next_hop)
         return self._resolved[key]
 
     def works(self, end: int) -> bool:
@@ -101,7 +126,7 @@ class Situation:
         if near.interface is None or far.interface is None:
             there, back = self.igp.distance(near.node, far.node), self.igp.distance(far.node, near.node)
             return there is not None and back is not None
-        return self.world.wires.passes(self.damage, (near.node, near.interface), (far.node, far.interface))
+        return self.cables.passes((near.node, near.interface), (far.node, far.interface))
 
     # What forwarding asks
 
@@ -109,33 +134,39 @@ class Situation:
         """Return OSPF as a node's kernel follows it."""
         return self.world.whole.igp if node in self.damage.mute else self.igp
 
-    def selected(self, node: str, prefix: IPNetwork) -> Selected:
+    def selected(self, node: str, destination: Destination) -> Selected:
         """Return the BGP routes that a node's kernel follows; a kernel without its daemon keeps what it had."""
         situation = self.world.whole if node in self.damage.mute and self.damage else self
-        return situation.state(prefix).selected.get(node, ())
+        return situation.state(destination).selected.get(node, ())
 
-    def state(self, prefix: IPNetwork) -> PrefixState:
+    def state(self, destination: Destination) -> PrefixState:
         """Return what every router holds of a prefix."""
-        if prefix not in self._states:
-            self._states[prefix] = self._settle(prefix) if self.damage else self._begin(prefix)
-        return self._states[prefix]
+        if destination not in self._states:
+            self._states[destination] = self._settle(destination) if self.damage else self._begin(destination)
+        return self._states[destination]
+
+    def remember(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
+        """Return what somebody worked out about this state before, or work it out now."""
+        if key not in self._remembered:
+            self._remembered[key] = work_out()
+        return self._remembered[key]
 
     @property
     def settled(self) -> bool:
         """False: some prefix that was asked for never came to rest."""
         return all(state.settled for state in self._states.values())
 
-    def _begin(self, prefix: IPNetwork) -> PrefixState:
-        state = PrefixState(prefix)
-        events = [Event(Kind.LOCAL, START, route_node, route=route) for route_node, route in self.originated(prefix)]
-        if prefix.prefixlen == 0:
+    def _begin(self, destination: Destination) -> PrefixState:
+        state = PrefixState(destination)
+        events = [Event(Kind.LOCAL, START, node, route=route) for node, route in self.originated(destination)]
+        if destination.prefix.prefixlen == 0:
             givers = {end.local.node: None for end in self.world.speakers.ends if end.local.default_originate}
             events += [Event(Kind.TURN, START, node) for node in givers]
         Propagation(self.world.speakers, state, self).run(events)
         return state
 
-    def _settle(self, prefix: IPNetwork) -> PrefixState:
-        base = self.world.whole.state(prefix)
+    def _settle(self, destination: Destination) -> PrefixState:
+        base = self.world.whole.state(destination)
         events = self._disturbances(base)
         if not events:
             return base
@@ -152,7 +183,7 @@ class Situation:
             for end in self.broken_ends()
             if end in base.candidates.get(self.world.speakers.ends[end].local.node, ()) or end in base.sent
         ]
-        events += self.lost_originations(base.prefix)
+        events += self.lost_originations(base.destination)
         if self.igp is not self.world.whole.igp:
             events += [Event(Kind.TURN, START, node) for node in self.world.igp_map.routers if node in base.candidates]
         return events
@@ -165,19 +196,19 @@ class Situation:
             self._broken = tuple(end for end in ends if whole.works(end) and not self.works(end))
         return self._broken
 
-    def originated(self, prefix: IPNetwork) -> list[tuple[str, Route]]:
+    def originated(self, destination: Destination) -> list[tuple[str, Route]]:
         """Return who puts a prefix into BGP while its static route stands."""
         found = []
-        for name, own in self.world.originators.get(prefix, ()):
+        for name, own in self.world.originators.get(destination, ()):
             node = self.world.plan.nodes[name]
-            if name not in self.damage.mute and self._stands(node, prefix):
-                found.append((name, originate(node, prefix, own)))
+            if name not in self.damage.mute and self._stands(node, destination.prefix):
+                found.append((name, originate(node, destination, own)))
         return found
 
-    def lost_originations(self, prefix: IPNetwork) -> list[Event]:
+    def lost_originations(self, destination: Destination) -> list[Event]:
         """Return the originations that fell with their static route, on routers that still work."""
-        now = {name for name, _ in self.originated(prefix)}
-        gone = [name for name, _ in self.world.originators.get(prefix, ()) if name not in now]
+        now = {name for name, _ in self.originated(destination)}
+        gone = [name for name, _ in self.world.originators.get(destination, ()) if name not in now]
         return [Event(Kind.LOCAL, START, name) for name in gone if name not in self.damage.mute]
 
     def _stands(self, node: Node, prefix: IPNetwork) -> bool:
@@ -185,17 +216,15 @@ class Situation:
         return not statics or any(self._has_way(node.name, route) for route in statics)
 
     def _has_way(self, node: str, route: StaticRoute) -> bool:
-        carriers = (self.world.wires.has_carrier(self.damage, (node, hop.interface)) for hop in route.next_hops)
+        carriers = (self.cables.has_carrier((node, hop.interface)) for hop in route.next_hops)
         return not route.next_hops or any(carriers)
 
 
-def resolve(world: World, damage: Damage, igp: Igp, node: str, next_hop: IPAddress) -> int | None:
+def resolve(world: World, cables: Cables, igp: Igp, node: str, next_hop: int) -> int | None:
     """Return the distance of a BGP next hop: 0 on a connected network with carrier, else OSPF's."""
-    for network, interface in world.networks[node]:
-        if network.version == next_hop.version and next_hop in network:
-            if world.wires.has_carrier(damage, (node, interface)):
-                return 0
-            break
+    near = world.near(node, next_hop)
+    if near is not None and cables.has_carrier((node, near[0])):
+        return 0
     route = igp.route_to(node, next_hop)
     return None if route is None else route.distance
 
@@ -209,7 +238,7 @@ def _addresses(node: Node) -> frozenset[IPAddress]:
     return frozenset([*(a.ip for a in node.loopbacks), *on_cables])
 
 
-def _originators(plan: Plan) -> dict[IPNetwork, list[tuple[str, bool]]]:
+def _originators(plan: Plan) -> dict[Destination, list[tuple[str, bool]]]:
     found: dict[IPNetwork, list[tuple[str, bool]]] = {}
     for node in plan.nodes.values():
         for origination in node.originations:
@@ -217,7 +246,7 @@ def _originators(plan: Plan) -> dict[IPNetwork, list[tuple[str, bool]]]:
     for session in plan.sessions:
         if any(end.default_originate for end in session.ends):
             found.setdefault(ip_network("0.0.0.0/0" if session.family == 4 else "::/0"), [])
-    return found
+    return {Destination(prefix): originators for prefix, originators in found.items()}
 
 
 class _Same:
