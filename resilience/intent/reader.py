@@ -112,9 +112,10 @@ class Tree:
             if last and key and isinstance(step, str) and step in here.keys:
                 return here.keys[step]
             below = here.parts.get(step)
-            if below is None:
+            if below is not None:
+                here = below
+            elif step != 0:
                 break
-            here = below
         return here
 
     def problem(
@@ -126,15 +127,29 @@ class Tree:
 
     def stated(self, path: tuple[str | int, ...]) -> Any:
         """Return the value as it is written, valid or not; None where nothing is."""
+        value, _, whole = self._follow(path)
+        return value if whole else None
+
+    def written(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """Return the deepest part of a path that is written, as it is written."""
+        return self._follow(path)[1]
+
+    def _follow(self, path: tuple[str | int, ...]) -> tuple[Any, tuple[str | int, ...], bool]:
+        """Return where a path leads, what of it is written, and whether that is all of it.
+
+        One item may stand without a list around it: it has no index then.
+        """
         here: Any = self.value
+        made: tuple[str | int, ...] = ()
         for step in path:
-            if isinstance(here, dict):
-                here = here.get(str(step))
-            elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            inside = isinstance(here, dict) and step in here
+            inside |= isinstance(here, list) and isinstance(step, int) and step < len(here)
+            if inside:
                 here = here[step]
-            else:
-                return None
-        return here
+                made = (*made, step)
+            elif step != 0 or isinstance(here, list):
+                return here, made, False
+        return here, made, True
 
 
 def read_file(path: Path) -> tuple[str, bytes]:

@@ -88,28 +88,16 @@ def read_shape(tree: Tree) -> tuple[Document | None, list[Problem]]:
         for one in found:
             path = tree.original(tuple(step for step in one["loc"] if step != _KEY))
             missing = one["type"] == "missing"
-            if not (missing and (path in cut or path in meant)) and len(problems) < MAXIMUM_PROBLEMS:
+            said = missing and (path in meant or (*tree.written(path[:-1]), path[-1]) in cut)
+            if not said and len(problems) < MAXIMUM_PROBLEMS:
                 problems.append(_translate(tree, one, path))
-            cut.add(path if missing and len(path) == 1 else _written_part(tree.value, path[:-1] if missing else path))
+            cut.add(path if missing and len(path) == 1 else tree.written(path[:-1] if missing else path))
         tree.kept.clear()
         value = _prune(tree.value, _branches(cut), (), tree.kept)
         for key, stand_in in _FILL.items():
             if (key,) in cut:
                 value[key] = stand_in
     return None, problems
-
-
-def _written_part(value: Any, path: Path) -> Path:
-    """Return the deepest part of a path that is written: short forms have parts that are not."""
-    here = value
-    for index, step in enumerate(path):
-        inside = (isinstance(here, dict) and step in here) or (
-            isinstance(here, list) and isinstance(step, int) and step < len(here)
-        )
-        if not inside:
-            return path[:index]
-        here = here[step]
-    return path
 
 
 def _branches(paths: set[Path]) -> dict[Any, Any]:
@@ -214,9 +202,7 @@ def _part_at(path: Path) -> type[BaseModel]:
         if inner is None:
             return part
         part = inner
-        while containers and steps and (isinstance(steps[0], int) or containers > 0):
-            steps.pop(0)
-            containers -= 1
+        del steps[:containers]
     return part
 
 

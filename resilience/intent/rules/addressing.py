@@ -137,7 +137,7 @@ def _report_duplicate(context: Context, before: Holding, holding: Holding) -> No
     elif owner == other and holding.path[0] == "links":
         message = f"both ends of the link have {holding.address}"
     elif owner == other:
-        message = f"{holding.address} stands at {where} already, in the same place"
+        message = f"{holding.address} is stated here already, at {where}"
     else:
         message = f"{holding.address} is given to {other} already, at {where}"
     context.report("duplicate-address", holding.path, message, "every interface and host has an address of its own")

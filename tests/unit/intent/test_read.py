@@ -377,6 +377,7 @@ def test_one_mistake_is_said_once() -> None:
         "password: >-\n\n      hunter2\n",
         "password: &p hunter2",
         "password: !!str hunter2",
+        "mail: &p hunter2, password: *p",
         "password:\n      hunter2: [",
     ],
 )
