@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_networks import named, small_network
 
 from resilience.errors import NumbersError
 from resilience.model.network import Link, Network, Pools, Router, Uplink
 from resilience.plan import LOCK_NAME, Numbers, make_plan, prune_numbers, read_numbers, write_numbers
+from tests.support.plan_networks import named, small_network
 
 NAMES = st.lists(
     st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True).filter(lambda n: n not in {"r1", "r2"}),

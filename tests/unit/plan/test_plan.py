@@ -6,7 +6,6 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
-from plan_networks import named, small_network
 
 from resilience.errors import UsageError
 from resilience.model.network import Bfd, Objective, Platform, Provider, Router, Uplink
@@ -23,6 +22,7 @@ from resilience.model.plan import (
 from resilience.model.policy import Direction, Policy
 from resilience.plan import make_plan
 from resilience.plan.policies import bogon_as_list, bogon_list
+from tests.support.plan_networks import named, small_network
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from render_plans import make_the_plan
 
 from resilience.model.network import Platform
 from resilience.model.plan import Plan
+from tests.support.render_plans import make_the_plan
 
 
 @pytest.fixture(params=[Platform.FRR, Platform.BIRD])

@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from render_plans import FAST, make_the_plan, text_of, with_ends, with_node
 
 from resilience.errors import ResilienceError
 from resilience.model.network import Platform, SecretRef
 from resilience.model.plan import OspfInterface, Plan
 from resilience.render import render_configs
+from tests.support.render_plans import FAST, make_the_plan, text_of, with_ends, with_node
 
 DAEMON_FILE = {Platform.FRR: "frr.conf", Platform.BIRD: "bird.conf"}
 

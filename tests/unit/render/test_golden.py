@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from render_plans import FAST, make_the_plan, with_ends
 
 from resilience.intent import read_intent
 from resilience.model.configs import Configs
@@ -20,6 +19,7 @@ from resilience.model.network import Platform
 from resilience.model.plan import Plan
 from resilience.plan import make_plan
 from resilience.render import render_configs
+from tests.support.render_plans import FAST, make_the_plan, with_ends
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests/golden/configs"

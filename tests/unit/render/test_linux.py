@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from render_plans import FAST, an_address, make_the_plan, strictly, text_of, with_ends, with_node
 
 from resilience.model.network import Platform
 from resilience.model.plan import InterfaceKind, OspfInterface, Plan, SourceFilter
 from resilience.render import render_configs
+from tests.support.render_plans import FAST, an_address, make_the_plan, strictly, text_of, with_ends, with_node
 
 
 def chain(text: str, name: str) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, ip_network
 
 import pytest
-from render_plans import a_plan, a_router_id, an_address
 
 from resilience.lab import Lab, open_lab
 from resilience.model.configs import Configs
@@ -46,6 +45,7 @@ from resilience.model.policy import (
     Term,
 )
 from resilience.render import render_configs
+from tests.support.render_plans import a_plan, a_router_id, an_address
 
 FEEDER, OURS, LISTENER = 64496, 64500, 64498
 ROUTERS = ("on-frr", "on-bird")
