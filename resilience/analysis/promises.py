@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from resilience.analysis.damage import damage_of_failure
 from resilience.analysis.forwarding import End, Leg
 from resilience.analysis.paths import legs_of
-from resilience.analysis.predict import look, predict
+from resilience.analysis.predict import look, predict, settled_after_ms
 from resilience.analysis.subject import Found, Subject, join, place
 from resilience.analysis.world import Situation
 from resilience.model.findings import Severity
@@ -181,7 +182,7 @@ def find_late(subject: Subject) -> Iterator[Found]:
             continue
         late: dict[str, list[tuple[Trial, list[Prediction]]]] = {}
         for trial in planned.trials:
-            slow = [p for p in _predictions(subject, planned, trial) if p.reachable and p.high_ms > limit]
+            slow = [p for p in _predictions(subject, planned, trial, limit) if limit < p.high_ms < math.inf]
             if slow:
                 worst = max(slow, key=lambda p: (p.low_ms > limit, p.high_ms, p.low_ms))
                 late.setdefault(_culprit(worst), []).append((trial, sorted(slow, key=lambda p: p is not worst)))
@@ -189,11 +190,14 @@ def find_late(subject: Subject) -> Iterator[Found]:
             yield _say_late(planned, limit, group)
 
 
-def _predictions(subject: Subject, planned: PlannedObjective, trial: Trial) -> tuple[Prediction, ...]:
+def _predictions(subject: Subject, planned: PlannedObjective, trial: Trial, limit: int) -> tuple[Prediction, ...]:
+    """Predict where it matters: not where even the slowest course has settled in time."""
     flows = [flow for flow in planned.flows if flow.name in set(trial.flows)]
     drained: Plan | None = None
     if trial.failure.kind is FailureKind.MAINTENANCE:
         drained = make_plan(subject.network, subject.numbers, draining=trial.failure.elements)[0]
+    elif settled_after_ms(subject.plan, trial.failure, flows) <= limit:
+        return ()
     return predict(subject.plan, trial.failure, flows, drained=drained)
 
 
