@@ -121,6 +121,9 @@ class _Progress:
     def control(self, control: Control) -> None:
         """Say what the run without a fault showed."""
         self._console.print(f"control run without a fault, {len(control.flows)} flows: {control.verdict}")
+        for flow in control.flows:
+            if flow.verdict != control.verdict.PASS:
+                self._console.print(f"  {flow.flow}: {flow.reason}")
 
     def begin(self, run: Run, number: int, total: int) -> None:
         """Say what is about to fail."""
