@@ -9,19 +9,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resilience.intent.addresses import AddressOf, InterfaceAddress, Prefix
 from resilience.intent.forms import Nouns, OneOrMany, PerRouter, Section, Settings, Timers
 from resilience.intent.scalars import (
-    AddressOf,
     AsNumber,
     Capacity,
     Choice,
     Community,
     Duration,
     FreeText,
-    InterfaceAddress,
     InterfaceName,
     NameOf,
-    Prefix,
     Rate,
     ReferenceTo,
     Secret,
