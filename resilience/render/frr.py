@@ -202,8 +202,8 @@ def _discards() -> tuple[FrrStatic, ...]:
 
 
 def _interfaces(node: Node) -> tuple[FrrInterface, ...]:
-    loopback = FrrInterface("lo", "", _igp_families(node.loopbacks) if node.ospf else (), passive=True)
-    return (loopback, *(_interface(interface) for interface in node.interfaces))
+    loopbacks = (FrrInterface("lo", "", _igp_families(node.loopbacks), passive=True),) if node.ospf else ()
+    return (*loopbacks, *(_interface(interface) for interface in node.interfaces))
 
 
 def _igp_families(addresses: tuple[Address, ...]) -> tuple[str, ...]:

@@ -16,6 +16,20 @@ DISCARD = {4: "192.0.0.8", 6: "100::1"}
 """Next hops that lead to nothing: the IPv4 dummy address (RFC 7600) and the discard prefix (RFC 6666)."""
 
 
+_WELL_KNOWN = {
+    (65535, 0): "graceful-shutdown",
+    (65535, 666): "blackhole",
+    (65535, 65281): "no-export",
+    (65535, 65282): "no-advertise",
+    (65535, 65284): "no-peer",
+}
+
+
+def community_text(community: Community) -> str:
+    """Return a community as FRR itself writes it, so that comparing with its running configuration finds nothing."""
+    return _WELL_KNOWN.get(community) or f"{community[0]}:{community[1]}"
+
+
 @dataclass(frozen=True, slots=True)
 class FrrList:
     """The body lines of one named list, each after its sequence number."""
@@ -109,7 +123,7 @@ class FrrPolicies:
             local_preference=term.local_preference if actions else None,
             metric=term.metric if actions else None,
             strip=self._own_list() if actions and term.strip_own else None,
-            communities=" ".join(f"{a}:{b}" for a, b in term.add_communities) if actions else "",
+            communities=" ".join(map(community_text, term.add_communities)) if actions else "",
             large_communities=" ".join(f"{a}:{b}:{c}" for a, b, c in term.add_large_communities) if actions else "",
             prepend=" ".join([str(self.asn)] * term.prepend) if actions else "",
             next_hop=self._next_hop(policy, term) if actions else None,
@@ -140,8 +154,7 @@ class FrrPolicies:
     def _community_list(self, communities: tuple[Community, ...]) -> str | None:
         if not communities:
             return None
-        texts = [f"{a}:{b}" for a, b in communities]
-        return _named(self.communities, texts)
+        return _named(self.communities, [community_text(community) for community in communities])
 
     def _large_list(self, communities: tuple[LargeCommunity, ...]) -> str | None:
         if not communities:

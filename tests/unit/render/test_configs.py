@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from resilience.errors import ResilienceError
-from resilience.model.network import Platform, SecretRef
+from resilience.model.network import Bfd, Platform, SecretRef
 from resilience.model.plan import OspfInterface, Plan
 from resilience.render import render_configs
 from tests.support.render_plans import FAST, make_the_plan, text_of, with_ends, with_node
@@ -90,11 +90,25 @@ def test_bfd_carries_its_real_timers(platform: Platform) -> None:
     text = daemon_text(plan, platform)
     if platform is Platform.FRR:
         assert " neighbor 192.0.2.1 bfd\n neighbor 192.0.2.1 bfd profile direct-100x3\n" in text
-        assert " profile direct-100x3\n  transmit-interval 100\n  receive-interval 100\n  detect-multiplier 3\n" in text
+        assert " profile direct-100x3\n  transmit-interval 100\n  receive-interval 100\n exit\n" in text
         assert "bfdd=yes" in text_of(plan, "gw", "daemons")
     else:
         assert "interval 100 ms;\n    idle tx interval 100 ms;\n    multiplier 3;" in text
         assert "protocol bfd b_bfd" in text
+
+
+@pytest.mark.parametrize(
+    ("bfd", "expected"),
+    [
+        (Bfd(300, 3), " profile direct-300x3\n exit\n"),
+        (Bfd(300, 5), " profile direct-300x5\n  detect-multiplier 5\n exit\n"),
+        (Bfd(50, 4), "  transmit-interval 50\n  receive-interval 50\n  detect-multiplier 4\n exit\n"),
+    ],
+)
+def test_frr_is_told_what_differs_from_its_own_timers(bfd: Bfd, expected: str) -> None:
+    """300 ms three times is what a profile begins with; everything else is written."""
+    plan = with_ends(make_the_plan(Platform.FRR), "alpha-ipv4", {"bfd": bfd}, {"bfd": bfd})
+    assert expected in text_of(plan, "gw", "frr.conf")
 
 
 def test_without_bfd_no_bfd_runs(platform: Platform) -> None:
@@ -156,7 +170,7 @@ def test_originations_follow_their_static_route_and_are_tagged(platform: Platfor
     text = daemon_text(make_the_plan(platform), platform)
     if platform is Platform.FRR:
         assert "ip route 198.51.100.0/24 blackhole\n" in text
-        assert "bgp network import-check" in text
+        assert "frr defaults traditional\n" in text  # with them `bgp network import-check`
         assert "network 198.51.100.0/24 route-map origin-own" in text
         assert "set large-community 64500:1:5 additive" in text
     else:

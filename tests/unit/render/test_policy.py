@@ -78,7 +78,11 @@ def test_conditions_are_joined_by_and() -> None:
         " && ((1, 2, 3) ~ bgp_large_community || (4, 5, 6) ~ bgp_large_community)"
     )
     entry = frr(term).maps[-1].entries[0]
-    assert (entry.prefixes, entry.community, entry.large_community) == ("some", "any-65535_0", "any-1_2_3-or-4_5_6")
+    assert (entry.prefixes, entry.community, entry.large_community) == (
+        "some",
+        "any-graceful-shutdown",
+        "any-1_2_3-or-4_5_6",
+    )
 
 
 def test_several_conditions_on_the_path_must_all_hold_on_frr() -> None:
@@ -111,7 +115,7 @@ def test_actions() -> None:
     )
     entry = frr(term).maps[-1].entries[0]
     assert entry.strip == f"own-{ASN}"
-    assert (entry.communities, entry.large_communities) == ("65535:0", f"{ASN}:1:4")
+    assert (entry.communities, entry.large_communities) == ("graceful-shutdown", f"{ASN}:1:4")
     assert (entry.prepend, entry.metric, entry.local_preference) == (f"{ASN} {ASN}", 5, 190)
     assert entry.next_hop == "next-hop peer-address"
     assert bird(term)[1] == (
