@@ -35,7 +35,7 @@ from resilience.model.plan import (
     StaticRoute,
 )
 from resilience.model.policy import Community, Relation
-from resilience.plan.draft import LAB_ORIGIN, Draft, NodeDraft, short_interface
+from resilience.plan.draft import LAB_ORIGIN, Draft, NodeDraft, name_interface, short_interface
 from resilience.plan.own import customer_interfaces, customer_pair, other_host, pair_of
 from resilience.plan.policies import (
     behind_peer_list,
@@ -163,8 +163,10 @@ def plan_uplink(draft: Draft, uplink: Uplink) -> None:
     far_name = f"provider-{provider.name}"
     element = f"uplink {uplink.name}"
     addresses = {family: _circuit(draft, uplink, family) for family in draft.families}
+    name, port = name_interface(uplink.interface, uplink.vlan, short_interface("up", uplink.name))
     near = Interface(
-        name=uplink.interface or short_interface("up", uplink.name),
+        name=name,
+        port=port,
         kind=InterfaceKind.UPLINK,
         segment=f"uplink-{uplink.name}",
         peer=provider.name,

@@ -146,6 +146,16 @@ def short_interface(prefix: str, name: str) -> str:
     return f"{prefix}-{name[: _LONGEST_INTERFACE - len(prefix) - 6]}-{digest}"
 
 
+def name_interface(stated: str | None, vlan: int | None, derived: str) -> tuple[str, str | None]:
+    """Return an interface's name and, of a VLAN on a stated port, that port: `ether1` with VLAN 20 is `ether1.20`."""
+    if stated is None:
+        return derived, None
+    if vlan is None:
+        return stated, None
+    name = f"{stated}.{vlan}"
+    return (name if len(name) <= _LONGEST_INTERFACE else derived), stated
+
+
 DERIVED = Origin(Provenance.DERIVED)
 LAB_ORIGIN = Origin(Provenance.LAB)
 

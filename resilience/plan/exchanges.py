@@ -31,7 +31,7 @@ from resilience.plan.borders import (
     router_drains,
     site_number,
 )
-from resilience.plan.draft import LAB_ORIGIN, Draft, short_interface
+from resilience.plan.draft import LAB_ORIGIN, Draft, name_interface, short_interface
 from resilience.plan.numbers import host_of
 from resilience.plan.policies import identifier, outside_export, peer_import, prefix_list
 from resilience.plan.world import CONNECT_RETRY_MS, OUTSIDE_HOLD_MS, Stance, add_as, add_world_host, connect, world_end
@@ -148,8 +148,10 @@ def _our_port(draft: Draft, lan: _Lan, port: Port) -> _Party:
                 port.at if port.at.line else lan.exchange.at,
             )
         addresses.append(_lan_address(draft, lan, port.router, family, stated, port.at))
+    interface_name, physical = name_interface(port.interface, port.vlan, short_interface("ix", name))
     interface = Interface(
-        name=port.interface or short_interface("ix", name),
+        name=interface_name,
+        port=physical,
         kind=InterfaceKind.PORT,
         segment=f"port-{port.name}",
         peer=name,

@@ -27,7 +27,7 @@ from resilience.model.plan import (
     SourceFilter,
     StaticRoute,
 )
-from resilience.plan.draft import DERIVED, Draft, short_interface
+from resilience.plan.draft import DERIVED, Draft, name_interface, short_interface
 from resilience.plan.numbers import host_of
 from resilience.plan.policies import ibgp_drain_export
 
@@ -124,8 +124,10 @@ def _link_end(draft: Draft, link: Link, index: int) -> Interface:
     cost = link.cost or max(1, _REFERENCE_BPS // (link.capacity_bps or _DEFAULT_BPS))
     if element in draft.draining:
         cost = _OSPF_MAXIMUM
+    name, port = name_interface(link.interfaces.get(near), link.vlan, short_interface("ln", _link_label(link, far)))
     return Interface(
-        name=link.interfaces.get(near) or short_interface("ln", _link_label(link, far)),
+        name=name,
+        port=port,
         kind=InterfaceKind.LINK,
         segment=f"link-{link.name}",
         peer=far,

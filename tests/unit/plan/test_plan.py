@@ -275,6 +275,19 @@ def test_both_ends_of_a_circuit_agree_on_bfd() -> None:
             assert [end.bfd for end in session.ends] == [Bfd(100, 3)] * 2
 
 
+def test_two_circuits_on_one_port_are_two_vlans_of_it() -> None:
+    """A stated port with VLANs carries several uplinks, each under a name of its own."""
+    network = small_network()
+    uplinks = [
+        Uplink(name=f"u{vlan}", router="r1", provider="alpha", rank=vlan, interface="ether1", vlan=vlan)
+        for vlan in (20, 30)
+    ]
+    plan, _ = make_plan(replace(network, uplinks=named(*uplinks)))
+
+    ours = [i for i in plan.nodes["r1"].interfaces if i.vlan is not None]
+    assert [(i.name, i.port, i.vlan) for i in ours] == [("ether1.20", "ether1", 20), ("ether1.30", "ether1", 30)]
+
+
 def test_outsiders_run_bird(plan: Plan) -> None:
     """Light enough for a country on a laptop."""
     outsiders = [n for n in plan.nodes.values() if n.asn is not None and not n.managed]
