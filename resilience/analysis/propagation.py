@@ -27,10 +27,10 @@ class PrefixState:
     """What every router holds of one prefix."""
 
     destination: Destination
-    candidates: dict[str, dict[int, Route]] = field(default_factory=dict)
-    """Node to (number of the session end, route)."""
+    candidates: dict[str, dict[int, Selected]] = field(default_factory=dict)
+    """Node to (number of the session end, what came in there: one route, several with add-path)."""
     selected: dict[str, Selected] = field(default_factory=dict)
-    sent: dict[int, Route] = field(default_factory=dict)
+    sent: dict[int, Selected] = field(default_factory=dict)
     """Number of the sending end to what the other end was told."""
     settled: bool = True
     """False: gave up; the network may oscillate."""
@@ -85,7 +85,8 @@ class Event(NamedTuple):
     cause: Cause
     node: str
     end: int = LOCAL
-    route: Route | None = None
+    routes: Selected = ()
+    """What the end holds from now on; empty: nothing."""
 
 
 class Propagation:
@@ -131,10 +132,10 @@ class Propagation:
         elif event.kind is Kind.NEWS and event.end in self._gone:
             return
         elif event.kind in {Kind.NEWS, Kind.LOCAL}:
-            if event.route is None:
-                routes.pop(event.end, None)
+            if event.routes:
+                routes[event.end] = event.routes
             else:
-                routes[event.end] = event.route
+                routes.pop(event.end, None)
         self._touch(event.node, event.cause)
 
     def _touch(self, node: str, cause: Cause) -> None:
@@ -153,29 +154,37 @@ class Propagation:
             self.state.settled = False
             return
         here = self._speakers.nodes[node]
-        routes = self.state.candidates.get(node, {})
-        selected = choose(routes.values(), here, lambda name, hop: self._conditions.resolve_at(cause.at_ms, name, hop))
+        known = [route for routes in self.state.candidates.get(node, {}).values() for route in routes]
+
+        def resolve(name: str, hop: int) -> int | None:
+            return self._conditions.resolve_at(cause.at_ms, name, hop)
+
+        selected = choose(known, here, resolve)
         if selected != self.state.selected.get(node, ()):
             self.state.selected[node] = selected
             if self._timed:
                 installed = self._clock.after(cause, daemon_of(here.platform).install, f"kernel route on {node}")
                 self.changes.append(Change(node, selected, installed))
-        self._tell(node, selected[0] if selected else None, cause)
+        usable = [r for r in known if r.next_hop is None or resolve(node, r.next_hop) is not None]
+        self._tell(node, selected[0] if selected else None, usable, cause)
 
-    def _tell(self, node: str, best: Route | None, cause: Cause) -> None:
+    def _tell(self, node: str, best: Route | None, usable: list[Route], cause: Cause) -> None:
+        """Send the best route through every session, and every usable one where the end adds paths (RFC 7911)."""
         destination = self.state.destination
         for end in self._speakers.of_node.get((node, destination.prefix.version), ()):
             if end.number in self._gone:
                 continue
-            route = self._speakers.passed(end.number, best, destination)
-            if route == self.state.sent.get(end.number):
+            wanted = usable if end.local.add_path and usable else [best]
+            passed = (self._speakers.passed(end.number, route, destination) for route in wanted)
+            routes = tuple(dict.fromkeys(route for route in passed if route is not None))
+            if routes == self.state.sent.get(end.number, ()):
                 continue
-            if route is None:
-                self.state.sent.pop(end.number)
+            if routes:
+                self.state.sent[end.number] = routes
             else:
-                self.state.sent[end.number] = route
+                self.state.sent.pop(end.number)
             if self._conditions.works(end.number):
-                self._push(Event(Kind.NEWS, self._arrive(end.number, node, cause), end.remote.node, end.other, route))
+                self._push(Event(Kind.NEWS, self._arrive(end.number, node, cause), end.remote.node, end.other, routes))
 
     def _arrive(self, end: int, node: str, cause: Cause) -> Cause:
         """Return the arrival of a message; those of one session never overtake each other."""

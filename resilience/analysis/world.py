@@ -158,7 +158,7 @@ class Situation:
 
     def _begin(self, destination: Destination) -> PrefixState:
         state = PrefixState(destination)
-        events = [Event(Kind.LOCAL, START, node, route=route) for node, route in self.originated(destination)]
+        events = [Event(Kind.LOCAL, START, node, routes=(route,)) for node, route in self.originated(destination)]
         if destination.prefix.prefixlen == 0:
             givers = {end.local.node: None for end in self.world.speakers.ends if end.local.default_originate}
             events += [Event(Kind.TURN, START, node) for node in givers]
