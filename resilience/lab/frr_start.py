@@ -21,6 +21,10 @@ _OWNERS: Final = (
     ("bgp ", "bgpd"),
     ("no bgp ", "bgpd"),
     ("rpki", "bgpd"),
+    # Says which routes may lead to a next hop; `ip nht` refers to it.
+    ("route-map next-hops ", "zebra"),
+    ("ip nht ", "zebra"),
+    ("ipv6 nht ", "zebra"),
     ("route-map ", "bgpd"),
     ("ip prefix-list ", "bgpd"),
     ("ipv6 prefix-list ", "bgpd"),
@@ -36,8 +40,8 @@ _OWNERS: Final = (
     ("router ospf", "ospfd"),
     ("bfd", "bfdd"),
 )
-"""The first that a section's head begins with owns it. Route maps and prefix lists are bgpd's alone as long as nothing
-else refers to them; see `_refers_to_lists`."""
+"""The first that a section's head begins with owns it. Other route maps and prefix lists are bgpd's alone as long as
+nothing else refers to them; see `_refers_to_lists`."""
 
 _INTERFACE_OWNERS: Final = (("ip ospf ", "ospfd"), ("ipv6 ospf6 ", "ospf6d"))
 

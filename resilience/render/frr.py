@@ -117,6 +117,7 @@ class FrrView:
     statics: tuple[FrrStatic, ...]
     interfaces: tuple[FrrInterface, ...]
     policies: FrrPolicies
+    discards: bool
     prefix_lists: tuple[tuple[str, FrrList], ...]
     maps: tuple[FrrMap, ...]
     accept_all: str | None
@@ -149,6 +150,7 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         statics=statics + (_discards() if policies.discarding else ()),
         interfaces=_interfaces(node),
         policies=policies,
+        discards=bool(policies.discarding),
         prefix_lists=tuple(policies.prefix_lists),
         maps=tuple(policies.maps),
         accept_all=ACCEPT_ALL if open_maps else None,
