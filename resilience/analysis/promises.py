@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from resilience.analysis import constants
 from resilience.analysis.damage import damage_of_failure
 from resilience.analysis.forwarding import End, Leg
 from resilience.analysis.paths import legs_of
@@ -18,6 +19,9 @@ from resilience.model.network import Position
 from resilience.model.plan import Element, ElementKind, Failure, FailureKind, Flow, Plan, PlannedObjective, Trial
 from resilience.model.units import show_duration
 from resilience.plan import make_plan
+
+_TOO_SHORT_TO_TELL_MS = round(constants.REROUTED.high_ms)
+"""Less than this is what any change of a way may cost; a drill tells it, not a check."""
 
 
 class Fall(NamedTuple):
@@ -177,9 +181,9 @@ _REMEDIES = {
 def find_late(subject: Subject) -> Iterator[Found]:
     """Name failures that an objective survives, but later than it promises."""
     for planned in subject.plan.objectives:
-        limit = planned.objective.within_ms
-        if limit is None:
+        if planned.objective.within_ms is None:
             continue
+        limit = max(planned.objective.within_ms, _TOO_SHORT_TO_TELL_MS)
         late: dict[str, list[tuple[Trial, list[Prediction]]]] = {}
         for trial in planned.trials:
             slow = [p for p in _predictions(subject, planned, trial, limit) if limit < p.high_ms < math.inf]
@@ -187,7 +191,7 @@ def find_late(subject: Subject) -> Iterator[Found]:
                 worst = max(slow, key=lambda p: (p.low_ms > limit, p.high_ms, p.low_ms))
                 late.setdefault(_culprit(worst), []).append((trial, sorted(slow, key=lambda p: p is not worst)))
         for group in late.values():
-            yield _say_late(planned, limit, group)
+            yield _say_late(planned, planned.objective.within_ms, group)
 
 
 def _predictions(subject: Subject, planned: PlannedObjective, trial: Trial, limit: int) -> tuple[Prediction, ...]:
