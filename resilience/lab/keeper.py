@@ -131,11 +131,10 @@ def _bury_daemons(node: Booted, *, kill: bool) -> None:
         if kill:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        try:
-            buried, _ = os.waitpid(pid, 0 if kill else os.WNOHANG)
-        except ChildProcessError:
-            buried = pid
-        if buried:
+        if kill or Process.of(outer_pid(pid)) is None:
+            # A process whose first thread is a zombie counts as dead, though others may take a moment to end.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
             del node.pids[name]
 
 
