@@ -31,6 +31,8 @@ QUIET_NS = 1_000_000_000
 _ROUTES_QUIET_NS = 500_000_000
 _LOOK_EVERY_S = 0.1
 _RECOVERED_NS = 300_000_000
+_SETTLED_S = 5.0
+"""Routers that have not changed for this long, while traffic flows, are as they will be."""
 _NS_IN_MS = 1_000_000
 
 
@@ -174,19 +176,24 @@ class Experimenter:
     def _recover(self, traffic: Measurement, before: State) -> Recovery:
         """Wait until the routers look as before and every flow works; name what does not after the limit."""
         self.observer.forget()
-        began = time.monotonic()
+        began = stable_since = time.monotonic()
+        last: State | None = None
         while True:
             after = self.observer.look()
             differences = before.differences(after)
             troubled = traffic.troubled(_RECOVERED_NS)
-            took_s = time.monotonic() - began
-            if not differences and not troubled:
-                return Recovery(ok=True, after_ms=took_s * 1_000)
-            if took_s * 1_000 > RECOVERY_LIMIT_MS:
+            now = time.monotonic()
+            if after != last or troubled:
+                last, stable_since = after, now
+            settled = now - stable_since > _SETTLED_S and before.differs_in_equal_ways_only(after)
+            if not troubled and (not differences or settled):
+                self.state = after
+                return Recovery(ok=True, after_ms=(now - began) * 1_000, differences=differences)
+            if (now - began) * 1_000 > RECOVERY_LIMIT_MS:
                 self.state = None
                 losing = tuple(f"{flow.name} loses packets" for flow in troubled)
-                return Recovery(ok=False, after_ms=took_s * 1_000, differences=(*differences, *losing))
-            self.tell(f"waiting for recovery {took_s:.1f} s: {(*differences, 'traffic')[0]}")
+                return Recovery(ok=False, after_ms=(now - began) * 1_000, differences=(*differences, *losing))
+            self.tell(f"waiting for recovery {now - began:.1f} s: {(*differences, 'traffic')[0]}")
             time.sleep(_LOOK_EVERY_S)
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Protocol
 
 from resilience.analysis import Damage, damage_of_failure, flow_paths, predict
-from resilience.drill.derive import Derived, Drill, Run, WayOf, derive_drills
+from resilience.drill.derive import FLOWS_AT_ONCE, Derived, Drill, Run, WayOf, derive_drills
 from resilience.drill.drain import Drain
 from resilience.drill.experiment import STEADY_LIMIT_S, Experimenter, Observation
 from resilience.drill.explain import explain
@@ -44,8 +44,6 @@ from resilience.model.plan import Failure, FailureKind, Flow, Plan, Trial
 CONTROL_NS = 1_000_000_000
 """Without a fault, not one packet may be lost for so long."""
 CONTROL_STEADY_NS = 500_000_000
-_FLOWS_AT_ONCE = 40
-"""80 streams: the most whose resolution is promised."""
 
 
 class Watcher(Protocol):
@@ -135,11 +133,11 @@ class Drills:
         """
         results: list[FlowResult] = []
         noisy = False
-        for start in range(0, len(flows), _FLOWS_AT_ONCE):
-            part, disturbed = self._control_part(flows[start : start + _FLOWS_AT_ONCE])
+        for start in range(0, len(flows), FLOWS_AT_ONCE):
+            part, disturbed = self._control_part(flows[start : start + FLOWS_AT_ONCE])
             if disturbed:
                 # Once more: what is left of a lab's start is no noise of measuring, and noise will show again.
-                part, disturbed = self._control_part(flows[start : start + _FLOWS_AT_ONCE])
+                part, disturbed = self._control_part(flows[start : start + FLOWS_AT_ONCE])
             results += part
             noisy = noisy or disturbed
         return Control(flows=tuple(results), verdict=judge_control(results)), noisy

@@ -14,6 +14,7 @@ from resilience.lab.seam import Lab
 from resilience.model.plan import Plan
 
 _DAEMON = " routing daemon"
+_OSPF = " ospf"
 _MOST_NAMED = 12
 """A journal is read by people: differences beyond these are counted."""
 
@@ -38,6 +39,18 @@ class State:
         if len(found) > _MOST_NAMED:
             found = [*found[:_MOST_NAMED], f"and {len(found) - _MOST_NAMED} more"]
         return tuple(found)
+
+    def differs_in_equal_ways_only(self, later: State) -> bool:
+        """Say whether all that differs are ways inside the network that OSPF takes for equally good.
+
+        Which of them a daemon keeps depends on the order in which it heard of them; every route is there, and traffic
+        takes it.
+        """
+        return all(
+            subject in self.facts and subject in later.facts and subject.endswith(_OSPF)
+            for subject in dict.fromkeys((*self.facts, *later.facts))
+            if self.facts.get(subject) != later.facts.get(subject)
+        )
 
 
 class Observer:

@@ -19,8 +19,8 @@ from resilience.model.journal import TcpWait
 from resilience.model.plan import Flow, ListenerKind
 
 _PACE_NS = 20_000_000
-_NS_AN_ATTEMPT = 3_000_000
-"""Attempts of all flows together stay below 350 a second: daemons need the processors to converge."""
+_NS_AN_ATTEMPT = 5_000_000
+"""Attempts of all flows together stay below 200 a second: daemons need the processors to converge."""
 _SLOW_FACTOR = 5
 _NS_IN_MS = 1_000_000
 
