@@ -18,6 +18,7 @@ NetworkArgument = Annotated[
     Path, typer.Argument(metavar="NET", help="Folder of a network, or its network.yaml.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as a JSON document.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print the result as Markdown, for tickets.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resilience.cli.common import JsonOption, Loaded, NetworkArgument, load, say
+from resilience.cli.common import JsonOption, Loaded, MarkdownOption, NetworkArgument, load, say
 from resilience.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def drill(
     junit: JunitOption = None,
     backend: BackendOption = "netns",
     as_json: JsonOption = False,
+    as_markdown: MarkdownOption = False,
 ) -> None:
     """Prove the objectives: break a lab of real daemons, measure the outage, give a verdict.
 
@@ -68,7 +69,7 @@ def drill(
     journal = _run(loaded, derived, backend, repeat)
     if junit is not None:
         _write_junit(journal, junit)
-    _show(journal, as_json=as_json)
+    _show(journal, as_json=as_json, as_markdown=as_markdown)
     raise typer.Exit(_exit_code(journal))
 
 
@@ -150,12 +151,16 @@ def _progress() -> Iterator[_Progress]:
         yield progress
 
 
-def _show(journal: Journal, *, as_json: bool) -> None:
+def _show(journal: Journal, *, as_json: bool, as_markdown: bool) -> None:
     from resilience.model.document import write_json
+    from resilience.report.markdown import write_journal
     from resilience.report.terminal import make_console, show_journal, show_summary
 
     if as_json:
         sys.stdout.write(write_json(journal))
+        return
+    if as_markdown:
+        sys.stdout.write(write_journal(journal))
         return
     console = make_console()
     seen_already = sys.stdout.isatty() and sys.stderr.isatty()
