@@ -154,7 +154,7 @@ def test_ospf_and_login_only_over_links_of_ours(plan: Plan) -> None:
     first, second = plan.nodes["gw"].interfaces
     link = replace(first, name="ln-other", kind=InterfaceKind.LINK, ospf=OspfInterface(cost=1), bfd=FAST)
     body = chain(text_of(with_node(plan, "gw", interfaces=(link, second), ospf=True), "gw", "nftables.conf"), "protect")
-    assert 'iifname { "ln-other" } meta l4proto ospf accept' in body
+    assert 'iifname { "ln-other" } meta l4proto 89 accept' in body
     assert 'iifname { "ln-other" } tcp dport 22 ip saddr @management4 accept' in body
     assert 'iifname { "ln-other" } udp dport 3784 ip6 hoplimit 255 accept' in body
     assert body.endswith("counter drop")
