@@ -252,12 +252,13 @@ def _at(planned: PlannedObjective) -> Position | None:
 
 def find_oscillation(subject: Subject) -> Iterator[Found]:
     """Name failures after which routing never comes to rest. Runs late: it judges what other checks worked out."""
+    remedy = "preferences form a circle: compare the import policies of those who prefer each other's routes"
+    for destination in subject.world.originators:
+        if not subject.world.whole.state(destination).settled:
+            message = f"routers never agree on the way to {destination.prefix} (BGP oscillation)"
+            yield Found(subject.network.name, message, remedy)
     for element in subject.plan.elements.values():
         situation = subject.fall_of(element)
-        if not situation.settled:
-            yield Found(
-                element.name,
-                f"when {element.name} fails, routers may go on changing their minds (BGP oscillation)",
-                "preferences form a cycle: compare the import policies of those who prefer each other's routes",
-                place(element),
-            )
+        if subject.world.whole.settled and not situation.settled:
+            message = f"when {element.name} fails, routers may go on changing their minds (BGP oscillation)"
+            yield Found(element.name, message, remedy, place(element))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_interface, ip_network
 
 from resilience.model.network import (
     Bfd,
@@ -24,7 +24,22 @@ from resilience.model.network import (
     Site,
     Uplink,
 )
-from resilience.model.plan import Plan
+from resilience.model.plan import (
+    Address,
+    Interface,
+    InterfaceKind,
+    Node,
+    Origin,
+    Origination,
+    Plan,
+    Provenance,
+    Role,
+    Segment,
+    Session,
+    SessionEnd,
+    SessionKind,
+)
+from resilience.model.policy import Direction, Match, Policy, Term
 from resilience.plan import make_plan
 
 AT = Position("network.yaml", 7)
@@ -111,3 +126,70 @@ def plan_of(network: Network) -> Plan:
 def with_bfd(network: Network, bfd: Bfd | None) -> Network:
     """Return the network with BFD agreed on every uplink."""
     return replace(network, uplinks={name: replace(uplink, bfd=bfd) for name, uplink in network.uplinks.items()})
+
+
+_ORIGIN = 64496
+_CIRCLE = {64497: 64498, 64498: 64499, 64499: 64497}
+"""Each AS and the neighbour whose way it prefers."""
+
+
+def circle_of_preferences(preferred: int) -> Plan:
+    """Return a plan, made by hand, of one origin and three ASes around it (Griffin and Wilfong's BAD GADGET).
+
+    Each hears of the origin directly and from the other two; the direct way of its clockwise neighbour gets
+    `preferred`, everything else the usual 100, and longer ways are refused.
+    """
+    pairs = [(_ORIGIN, asn) for asn in _CIRCLE] + sorted({tuple(sorted(pair)) for pair in _CIRCLE.items()})
+    segments, sessions = {}, []
+    interfaces: dict[int, list[Interface]] = {asn: [] for asn in (_ORIGIN, *_CIRCLE)}
+    for number, (first, second) in enumerate(pairs):
+        name = f"cable-{first}-{second}"
+        network = IPv4Network((f"192.0.2.{2 * number}", 31))
+        for asn, other, address in ((first, second, network[0]), (second, first, network[1])):
+            stands = Address(interface=ip_interface(f"{address}/31"), origin=Origin(Provenance.DERIVED))
+            interfaces[asn].append(
+                Interface(
+                    name=f"to-{other}", kind=InterfaceKind.OUTSIDE, segment=name, peer=str(other), addresses=(stands,)
+                )
+            )
+        segments[name] = Segment(name=name, ends=((f"as-{first}", f"to-{second}"), (f"as-{second}", f"to-{first}")))
+        ends = (_gadget_end(first, second, network[0]), _gadget_end(second, first, network[1]))
+        sessions.append(Session(name=name, family=4, kind=SessionKind.OUTSIDE, ends=ends))
+    nodes = {f"as-{asn}": _gadget_node(asn, tuple(made), preferred) for asn, made in interfaces.items()}
+    return Plan(
+        network=replace(dual_homed(), objectives=()),
+        nodes=nodes,
+        segments=segments,
+        sessions=tuple(sessions),
+        elements={},
+        objectives=(),
+    )
+
+
+def _gadget_end(asn: int, other: int, address: IPv4Address) -> SessionEnd:
+    policy = f"from_{other}" if asn in _CIRCLE else None
+    return SessionEnd(node=f"as-{asn}", asn=asn, address=address, interface=f"to-{other}", import_policy=policy)
+
+
+def _gadget_node(asn: int, interfaces: tuple[Interface, ...], preferred: int) -> Node:
+    originations = (Origination(prefix=PREFIXES[0], own=True),) if asn == _ORIGIN else ()
+    return Node(
+        name=f"as-{asn}",
+        role=Role.TRANSIT,
+        platform=Platform.BIRD,
+        asn=asn,
+        router_id=ip_address(asn),
+        interfaces=interfaces,
+        originations=originations,
+        policies=tuple(
+            _gadget_policy(other, preferred if _CIRCLE.get(asn) == other else 100) for other in (_ORIGIN, *_CIRCLE)
+        ),
+    )
+
+
+def _gadget_policy(other: int, preference: int) -> Policy:
+    terms = (
+        Term(name="long", match=Match(path_longer_than=2), accept=False),
+        Term(name="rest", accept=True, local_preference=preference),
+    )
+    return Policy(name=f"from_{other}", family=4, direction=Direction.IMPORT, terms=terms)
