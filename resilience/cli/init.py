@@ -39,8 +39,9 @@ def init(
         raise UsageError("init needs the name of a new folder", hint="such as: resilience init my-network")
     if example not in examples:
         raise UnknownName(f"there is no example {example!r}", hint=f"there are {', '.join(examples)}")
-    copied = copy_example(examples[example], folder)
-    _print_copied(folder, copied, as_json)
+    copy_example(examples[example], folder)
+    _give_numbers(folder)
+    _print_copied(folder, as_json)
 
 
 def find_examples() -> dict[str, Path]:
@@ -50,8 +51,8 @@ def find_examples() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob("*/network.yaml"))}
 
 
-def copy_example(example: Path, folder: Path) -> tuple[str, ...]:
-    """Copy an example to a folder that does not exist yet or is empty, all or nothing; return the file names."""
+def copy_example(example: Path, folder: Path) -> None:
+    """Copy an example to a folder that does not exist yet or is empty, all or nothing."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExistingFiles(f"{folder} already holds something", hint="give the name of a new folder")
     try:
@@ -63,7 +64,14 @@ def copy_example(example: Path, folder: Path) -> tuple[str, ...]:
             copy.replace(folder)
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {os.strerror(error.errno or 0)}") from error
-    return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
+def _give_numbers(folder: Path) -> None:
+    """Write the lock file at once: from the first day on, no change moves another router's numbers."""
+    from resilience.cli.common import load
+    from resilience.plan import write_numbers
+
+    write_numbers(folder, load(folder).numbers)
 
 
 def _bring_schema(folder: Path) -> None:
@@ -87,9 +95,10 @@ def _print_examples(examples: dict[str, Path], as_json: bool) -> None:
     typer.echo(write_json(list(examples)) if as_json else "".join(f"{name}\n" for name in examples), nl=False)
 
 
-def _print_copied(folder: Path, copied: tuple[str, ...], as_json: bool) -> None:
+def _print_copied(folder: Path, as_json: bool) -> None:
     from resilience.model.document import write_json
 
+    copied = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if as_json:
         typer.echo(write_json({"folder": str(folder), "files": copied}), nl=False)
         return

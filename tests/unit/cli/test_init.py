@@ -47,7 +47,20 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
 
 def test_init_fills_an_empty_folder(tmp_path: Path) -> None:
     """`mkdir` first is what many people do."""
-    assert "network.yaml" in copy_example(find_examples()["dual-homed"], tmp_path)
+    copy_example(find_examples()["dual-homed"], tmp_path)
+
+    assert (tmp_path / "network.yaml").is_file()
+
+
+def test_numbers_are_given_out_and_locked_on_the_first_day(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is left for `lock` to write, and no later change moves them."""
+    assert run(["init", str(tmp_path / "mine")]) == ExitCode.HOLDS
+    capsys.readouterr()
+    assert run(["lock", str(tmp_path / "mine")]) == ExitCode.HOLDS
+
+    assert "unchanged" in capsys.readouterr().out
 
 
 def test_init_leaves_nothing_behind_but_the_folder(tmp_path: Path) -> None:
