@@ -186,6 +186,7 @@ def _start_daemons(node: Booted) -> None:
     if wanted[0].name == "bird":
         # `-D`: where the configuration names no log, as ours do not, messages go to that file instead of to syslog.
         user = ["-u", "bird", "-g", "bird"]
+        Path("/run/bird/bird.pid").unlink(missing_ok=True)
         _run(node, ["bird", *user, "-D", _BIRD_LOG, "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"])
         node.pids["bird"] = _read_pid(Path("/run/bird/bird.pid"))
         return
