@@ -43,6 +43,14 @@ class _Control:
             self._socket = connect_unix(path)
         except OSError as error:
             raise LabError(f"{path.name} does not answer: {error.strerror}") from error
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
+        """Do what a conversation begins with."""
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +85,7 @@ class _Control:
 class FrrControl(_Control):
     """A connection to one FRR daemon, as its `vtysh` makes it: commands end in NUL, answers in three and a code."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def _greet(self) -> None:
         self.command("enable")
 
     def send(self, command: str) -> None:
@@ -104,9 +111,9 @@ class FrrControl(_Control):
 class BirdControl(_Control):
     """A connection to BIRD: lines with a code of four digits; a blank instead of `-` after it ends an answer."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._buffer = b""
+    _buffer = b""
+
+    def _greet(self) -> None:
         self.receive()
 
     def send(self, command: str) -> None:

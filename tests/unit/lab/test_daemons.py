@@ -1,0 +1,133 @@
+"""Reading what daemons say, and the two protocols in which they say it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from resilience.errors import LabError
+from resilience.lab.control import BirdControl, CommandRefused, FrrControl
+from resilience.lab.daemons import (
+    BfdPeer,
+    read_bird_bfd,
+    read_bird_neighbors,
+    read_bird_protocols,
+    read_bird_sessions,
+    read_ospf6_neighbors,
+    read_ospf_neighbors,
+)
+
+PROTOCOLS = """\
+Name       Proto      Table      State  Since         Info
+b_ospf4    OSPF       master4    up     20:34:36.351  Running
+west4      BGP        ---        up     20:34:37.194  Established
+  BGP state:          Established
+    Neighbor address: 192.0.2.1
+    Neighbor AS:      64496
+  Channel ipv4
+    State:          UP
+east6      BGP        ---        start  20:34:36.351  Active
+  BGP state:          Active
+    Neighbor address: fe80::1%up-east
+"""
+
+
+def test_sessions_of_bird_are_found_by_the_neighbours_address() -> None:
+    """With their state and, for commands, the protocol's name; a zone is no part of the address."""
+    assert read_bird_sessions(PROTOCOLS) == {"192.0.2.1": "Established", "fe80::1": "Active"}
+    assert read_bird_protocols(PROTOCOLS) == {"192.0.2.1": "west4", "fe80::1": "east6"}
+
+
+def test_only_full_neighbours_count() -> None:
+    """On BIRD and on both daemons of FRR."""
+    shown = (
+        "b_ospf4:\nRouter ID   Pri      State      DTime   Interface  Router IP\n"
+        "10.0.0.2    1  Full/PtP    9.5  ln-r2  10.1.0.2\n"
+        "10.0.0.3    1  ExStart/PtP 9.5  ln-r3  10.1.0.6\n"
+        "10.0.0.2    1  Full/PtP    9.5  ln-r2  fe80::2\n"
+    )
+    four = {"neighbors": {"10.0.0.2": [{"nbrState": "Full/-", "ifaceName": "ln-r2:10.1.0.1"}, {"nbrState": "Init/-"}]}}
+    six = {"neighbors": [{"state": "Full", "interfaceName": "ln-r2"}, {"state": "Down", "interfaceName": "ln-r3"}]}
+
+    assert read_bird_neighbors(shown) == {(4, "ln-r2"), (6, "ln-r2")}
+    assert read_ospf_neighbors(four) == {(4, "ln-r2")}
+    assert read_ospf6_neighbors(six) == {(6, "ln-r2")}
+
+
+def test_bfd_sessions_of_bird_are_read() -> None:
+    """A multihop session has no interface."""
+    shown = (
+        "b_bfd:\nIP address                Interface  State      Since         Interval  Timeout\n"
+        "192.0.2.1                 up-west    Up         20:34:37.194    0.100    0.300\n"
+        "10.255.0.1                ---        Down       20:34:37.194    0.300    0.900\n"
+    )
+    assert read_bird_bfd(shown) == (BfdPeer("192.0.2.1", "up-west", up=True), BfdPeer("10.255.0.1", "", up=False))
+
+
+@contextlib.contextmanager
+def daemon(path: Path, talk: Callable[[socket.socket], None]) -> Iterator[Path]:
+    """Run a daemon that has one conversation on a socket whose path is longer than the kernel takes."""
+    folder = path / ("x" * 100)
+    folder.mkdir()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.chdir(folder):
+        listener.bind("d.vty")
+    listener.listen()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            talk(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener:
+        yield folder / "d.vty"
+    thread.join()
+
+
+def test_frr_answers_end_in_three_zeros_and_a_code(tmp_path: Path) -> None:
+    """However the answer is cut into pieces; a code other than success is a refusal."""
+
+    def talk(connection: socket.socket) -> None:
+        assert connection.recv(64) == b"enable\0"
+        connection.sendall(b"\0\0\0\0")
+        assert connection.recv(64) == b"show x\0"
+        for piece in (b"a\nb", b"\n\0", b"\0\0", b"\0"):
+            connection.sendall(piece)
+        assert connection.recv(64) == b"nonsense\0"
+        connection.sendall(b"% Unknown command\n\0\0\0\x02")
+
+    with daemon(tmp_path, talk) as path, FrrControl(path) as frr:
+        assert frr.command("show x") == "a\nb\n"
+        with pytest.raises(CommandRefused, match="Unknown command"):
+            frr.command("nonsense")
+
+
+def test_bird_answers_end_in_a_code_and_a_blank(tmp_path: Path) -> None:
+    """Continuation lines keep their text, asynchronous messages are left out, codes from 8000 on are refusals."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"0001 BIRD 2.0.12 ready.\n")
+        assert connection.recv(64) == b"show protocols\n"
+        connection.sendall(b"2002-Name Proto\n1002-west BGP\n+log line\n  indented\n0000 \n")
+        assert connection.recv(64) == b"nonsense\n"
+        connection.sendall(b"9001 syntax error\n")
+
+    with daemon(tmp_path, talk) as path, BirdControl(path) as bird:
+        assert bird.command("show protocols") == "Name Proto\nwest BGP\n indented\n"
+        with pytest.raises(CommandRefused, match="syntax error"):
+            bird.command("nonsense")
+
+
+def test_a_daemon_that_hangs_up_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """Never an empty answer."""
+    with daemon(tmp_path, lambda connection: connection.close()) as path, pytest.raises(LabError, match=r"d\.vty"):
+        BirdControl(path)
+    with pytest.raises(LabError, match="does not answer"):
+        BirdControl(tmp_path / "nobody.ctl")
