@@ -17,8 +17,8 @@ from resilience.analysis.route import (
 from resilience.model.network import IPNetwork
 from resilience.model.plan import BgpRole, Interface, Neighbor, Node, Plan, Session, SessionEnd
 
-Resolve = Callable[[str, int], int | None]
-"""(node, next hop) to the IGP's distance; None: cannot be reached."""
+Resolve = Callable[[int], int | None]
+"""Next hop to the IGP's distance; None: cannot be reached."""
 
 _UPWARD = frozenset({BgpRole.PROVIDER, BgpRole.PEER, BgpRole.RS_SERVER})
 """What the other end is when a route learned from it carries OTC, or must get it (RFC 9234 section 5)."""
@@ -186,20 +186,29 @@ class Speakers:
         return other_is is BgpRole.PEER and sent.only_to_customer != end.local.asn
 
 
-def choose(candidates: Iterable[Route], node: Node, resolve: Resolve) -> tuple[Route, ...]:
-    """Return the best route of a router first, then those that share its load; empty: none is usable."""
+def usable_routes(candidates: Iterable[Route], resolve: Resolve) -> list[tuple[Route, int]]:
+    """Return the routes whose next hop can be reached, each with the IGP's distance to it."""
     usable = []
     for route in candidates:
-        if route.learned == LOCAL:
-            return (route,)
-        distance = None if route.next_hop is None else resolve(node.name, route.next_hop)
+        distance = 0 if route.learned == LOCAL or route.next_hop is None else resolve(route.next_hop)
         if distance is not None:
             usable.append((route, distance))
+    return usable
+
+
+def choose(usable: list[tuple[Route, int]], multipath: int = 1) -> tuple[Route, ...]:
+    """Return the best route of a router first, then those that share its load; empty: there is none.
+
+    What the router itself puts into BGP comes before all that it learns, on both daemons.
+    """
+    own = next((route for route, _ in usable if route.learned == LOCAL), None)
+    if own is not None:
+        return (own,)
     if not usable:
         return ()
     ranked = sorted(_without_worse_metrics(usable), key=_order)
     best = _load(ranked[0])
-    return tuple(item[0] for item in ranked if _load(item) == best)[: max(node.multipath, 1)]
+    return tuple(item[0] for item in ranked if _load(item) == best)[: max(multipath, 1)]
 
 
 def _without_worse_metrics(usable: list[tuple[Route, int]]) -> list[tuple[Route, int]]:

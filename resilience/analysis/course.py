@@ -82,10 +82,8 @@ class Course:
 
     def _propagate(self, destination: Destination) -> dict[str, list[Change]]:
         base = self._before.state(destination)
-        if self.settled.state(destination) is base or (
-            not self.turns and self.settled.state(destination).selected == base.selected
-        ):
-            return {}
+        if self.settled.state(destination).selected == base.selected:
+            return {}  # what was lost nobody had chosen, and both views of OSPF lead to the same choices
         propagation = Propagation(self.world.speakers, base.copy(), self)
         propagation.run(self._events(destination))
         found: dict[str, list[Change]] = {}
@@ -100,7 +98,8 @@ class Course:
             notice = daemon_of(self.world.plan.nodes[event.node].platform).notice
             text = f"loss of carrier towards the host, noticed by {event.node}"
             events.append(event._replace(cause=self.clock.after(self.first, notice, text)))
-        events += [Event(Kind.TURN, cause, node) for node, cause in self.turns.items()]
+        turned = self.settled.turned(self._before.state(destination))
+        events += [Event(Kind.TURN, self.turns[node], node) for node in turned if node in self.turns]
         return events
 
     # Who notices

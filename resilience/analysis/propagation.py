@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from resilience.analysis.bgp import Speakers, choose
-from resilience.analysis.clock import START, Cause, Clock, Pace
+from resilience.analysis.bgp import Speakers, choose, usable_routes
+from resilience.analysis.clock import Cause, Clock, Pace
 from resilience.analysis.constants import daemon_of
 from resilience.analysis.route import LOCAL, Destination, Route
 
@@ -105,6 +105,7 @@ class Propagation:
         self._gone: set[int] = set()
         self._arrival: dict[int, float] = {}
         self._decisions: dict[str, int] = {}
+        self._told: dict[str, tuple[Selected, Selected]] = {}
 
     def run(self, events: Iterable[Event]) -> None:
         """Let things happen until nothing more follows."""
@@ -154,27 +155,26 @@ class Propagation:
             self.state.settled = False
             return
         here = self._speakers.nodes[node]
-        known = [route for routes in self.state.candidates.get(node, {}).values() for route in routes]
-
-        def resolve(name: str, hop: int) -> int | None:
-            return self._conditions.resolve_at(cause.at_ms, name, hop)
-
-        selected = choose(known, here, resolve)
+        known = (route for routes in self.state.candidates.get(node, {}).values() for route in routes)
+        usable = usable_routes(known, lambda hop: self._conditions.resolve_at(cause.at_ms, node, hop))
+        selected = choose(usable, here.multipath)
         if selected != self.state.selected.get(node, ()):
             self.state.selected[node] = selected
             if self._timed:
                 installed = self._clock.after(cause, daemon_of(here.platform).install, f"kernel route on {node}")
                 self.changes.append(Change(node, selected, installed))
-        usable = [r for r in known if r.next_hop is None or resolve(node, r.next_hop) is not None]
-        self._tell(node, selected[0] if selected else None, usable, cause)
+        told = (selected[:1], tuple(route for route, _ in usable))
+        if self._told.get(node) != told:
+            self._told[node] = told
+            self._tell(node, selected[0] if selected else None, told[1], cause)
 
-    def _tell(self, node: str, best: Route | None, usable: list[Route], cause: Cause) -> None:
+    def _tell(self, node: str, best: Route | None, usable: Selected, cause: Cause) -> None:
         """Send the best route through every session, and every usable one where the end adds paths (RFC 7911)."""
         destination = self.state.destination
         for end in self._speakers.of_node.get((node, destination.prefix.version), ()):
             if end.number in self._gone:
                 continue
-            wanted = usable if end.local.add_path and usable else [best]
+            wanted = usable if end.local.add_path and usable else (best,)
             passed = (self._speakers.passed(end.number, route, destination) for route in wanted)
             routes = tuple(dict.fromkeys(route for route in passed if route is not None))
             if routes == self.state.sent.get(end.number, ()):
@@ -196,8 +196,3 @@ class Propagation:
         at_ms = max(arrival.at_ms, self._arrival.get(end, 0.0))
         self._arrival[end] = at_ms
         return arrival._replace(at_ms=at_ms)
-
-
-def wake(nodes: Iterable[str]) -> list[Event]:
-    """Return events that make routers look at what they have."""
-    return [Event(Kind.TURN, START, node) for node in nodes]

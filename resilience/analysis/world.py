@@ -94,6 +94,7 @@ class Situation:
         self._works: dict[int, bool] = {}
         self._resolved: dict[tuple[str, int], int | None] = {}
         self._broken: tuple[int, ...] | None = None
+        self._moved: dict[str, set[int]] | None = None
         self._remembered: dict[Hashable, Any] = {}
 
     # What propagation asks
@@ -184,9 +185,29 @@ class Situation:
             if end in base.candidates.get(self.world.speakers.ends[end].local.node, ()) or end in base.sent
         ]
         events += self.lost_originations(base.destination)
-        if self.igp is not self.world.whole.igp:
-            events += [Event(Kind.TURN, START, node) for node in self.world.igp_map.routers if node in base.candidates]
+        events += [Event(Kind.TURN, START, node) for node in self.turned(base)]
         return events
+
+    def turned(self, base: PrefixState) -> list[str]:
+        """Return the routers for which OSPF's new view moves a next hop of some route of a prefix."""
+        moved = self._moved_next_hops()
+        return [
+            node
+            for node, hops in moved.items()
+            if any(route.next_hop in hops for routes in base.candidates.get(node, {}).values() for route in routes)
+        ]
+
+    def _moved_next_hops(self) -> dict[str, set[int]]:
+        """Return, for each router, the addresses in OSPF that are no longer as far as they were."""
+        if self._moved is None:
+            before, now, owners = self.world.whole.igp, self.igp, self.world.igp_map.owners
+            routers = [] if now is before else self.world.igp_map.routers
+            self._moved = {}
+            for node in routers:
+                far = {owner for owner in routers if before.distance(node, owner) != now.distance(node, owner)}
+                if far:
+                    self._moved[node] = {address for address, owner in owners.items() if owner in far}
+        return self._moved
 
     def broken_ends(self) -> tuple[int, ...]:
         """Return the session ends that worked while the network was whole and do not work now."""

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from resilience.analysis.bgp import choose
+from resilience.analysis.bgp import choose, usable_routes
 from resilience.analysis.route import LOCAL, Destination, PolicyBook, Route, originate, prefix_in_list
 from resilience.model.plan import Node, Role
 from resilience.model.policy import AsList, Direction, Match, Policy, PrefixList, PrefixRule, Term
@@ -16,9 +16,11 @@ FAR, FARTHER = int(ip_address("192.0.2.1")), int(ip_address("192.0.2.2"))
 ROUTER = Node(name="r", role=Role.ROUTER, asn=64500, router_id=ip_address("10.0.0.1"), multipath=4)
 
 
-def reach(distances: dict[int, int | None] | None = None) -> object:
-    """Return a resolver in which every next hop is equally far, except those given."""
-    return lambda _node, hop: (distances or {}).get(hop, 10)
+def take(
+    candidates: list[Route], distances: dict[int, int | None] | None = None, multipath: int = 4
+) -> tuple[Route, ...]:
+    """Choose, while every next hop is equally far except those given."""
+    return choose(usable_routes(candidates, lambda hop: (distances or {}).get(hop, 10)), multipath)
 
 
 def route(**changes: object) -> Route:
@@ -42,34 +44,31 @@ BETTER = {
 @pytest.mark.parametrize(("better", "worse"), BETTER.values(), ids=BETTER)
 def test_the_better_route_wins_whatever_the_order(better: Route, worse: Route) -> None:
     """RFC 4271 section 9.1.2.2, in the order in which both daemons go through it."""
-    resolve = reach({FARTHER: 20})
-
-    assert choose([better, worse], ROUTER, resolve)[0] == better  # type: ignore[arg-type]
-    assert choose([worse, better], ROUTER, resolve)[0] == better  # type: ignore[arg-type]
+    assert take([better, worse], {FARTHER: 20})[0] == better
+    assert take([worse, better], {FARTHER: 20})[0] == better
 
 
 def test_metrics_of_different_neighbours_are_not_compared() -> None:
     """RFC 4271 section 9.1.2.2 c: only among routes of the same neighbouring AS."""
     low_metric, low_id = route(path=(64498, 64497), metric=1, originator=2), route(metric=5, originator=1)
 
-    assert choose([low_metric, low_id], ROUTER, reach())[0] == low_id  # type: ignore[arg-type]
+    assert take([low_metric, low_id])[0] == low_id
 
 
 def test_routes_whose_next_hop_cannot_be_reached_do_not_count() -> None:
     """However good they look; and without any other there is no route."""
     lost, poor = route(local_preference=999, next_hop=FARTHER), route(local_preference=1)
 
-    assert choose([lost, poor], ROUTER, reach({FARTHER: None})) == (poor,)  # type: ignore[arg-type]
-    assert choose([lost], ROUTER, reach({FARTHER: None})) == ()  # type: ignore[arg-type]
+    assert take([lost, poor], {FARTHER: None}) == (poor,)
+    assert take([lost], {FARTHER: None}) == ()
 
 
 def test_equal_routes_share_load_up_to_the_routers_limit() -> None:
     """Equal in all but the router id; a router without multipath takes one."""
     equal = [route(originator=index, learned=index) for index in range(1, 7)]
 
-    assert choose(equal, ROUTER, reach()) == tuple(equal[:4])  # type: ignore[arg-type]
-    alone = Node(name="a", role=Role.ROUTER, asn=64500)
-    assert choose(equal, alone, reach()) == (equal[0],)  # type: ignore[arg-type]
+    assert take(equal) == tuple(equal[:4])
+    assert take(equal, multipath=1) == (equal[0],)
 
 
 @pytest.mark.parametrize(
