@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from resilience.errors import LabError
 from resilience.lab.control import FrrControl
 from resilience.lab.frr_start import deal_out
 from resilience.lab.netlink import Netlink, link_indexes, set_link
@@ -227,7 +228,10 @@ def _write_parts(parts: Mapping[str, str]) -> None:
 
 def _check_configured(node: Booted, program: Program) -> None:
     """Ask a daemon something: its answer means that it has read its file and written down what it refused."""
-    FrrControl(Path(f"/run/frr/{program.name}.vty")).close()
+    try:
+        FrrControl(Path(f"/run/frr/{program.name}.vty")).close()
+    except LabError as error:
+        raise BootError(f"{node.spec.name}: {error.message}") from error
     log = Path(f"/run/frr/{program.name}.log")
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     refused = [line for line in text.rpartition(" starting: ")[2].splitlines() if " on config line " in line]

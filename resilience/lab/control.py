@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from resilience.errors import LabError
 
-_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 30.0
 _CHUNK: Final = 1 << 16
 
 
