@@ -81,7 +81,7 @@ class Measurement:
         for attempt in reversed(self.users.attempts(flow)):
             if attempt.start_ns < start_ns and served:
                 return False
-            if attempt.good and (attempt.end_ns or 0) - attempt.start_ns < SLOW_ANSWER_NS:
+            if attempt.good:
                 served = True
             elif attempt.end_ns is not None or now - attempt.start_ns >= SLOW_ANSWER_NS:
                 return True
@@ -100,7 +100,8 @@ class Measurement:
             attempts = self.users.attempts(flow)
             return Measured(
                 tcp=measure_wait(attempts, start_ns, end_ns),
-                resolution_ms=measure_gap_ms(attempts, start_ns, end_ns),
+                resolution_ms=measure_gap_ms(attempts, start_ns, end_ns)
+                + self.users.slowest_service_ms(flow, start_ns, end_ns),
             )
         records = {way: self.streams.record((flow, way)) for way in Way}
         resolutions = [

@@ -1,4 +1,8 @@
-"""People who use a service while something fails: how long they wait. `caller.py` makes the attempts."""
+"""People who use a service while something fails: how long they wait. `caller.py` makes the attempts.
+
+A lab's services share its processors with everything else, and may be slow where no network is at fault. So somebody
+asks at the service's own host too, with no network in between: how slow the service itself was widens what can be seen.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +20,7 @@ from resilience.drill import caller
 from resilience.drill.streams import start_helper, stop_helper
 from resilience.errors import CouldNotTell
 from resilience.model.journal import TcpWait
-from resilience.model.plan import Flow, ListenerKind
+from resilience.model.plan import Endpoint, Flow, ListenerKind
 
 _PACE_NS = 20_000_000
 _NS_AN_ATTEMPT = 5_000_000
@@ -32,6 +36,18 @@ class Attempt:
     start_ns: int
     end_ns: int | None
     good: bool
+
+
+def _at_home(flow: Flow) -> tuple[Flow, ...]:
+    """Return who asks at the service's own hosts."""
+    return tuple(
+        replace(
+            flow,
+            name=f"{node} to itself {flow.listener}",
+            source=Endpoint(label=node, nodes=(node,), address=flow.target.address),
+        )
+        for node in flow.target.nodes
+    )
 
 
 def choose_pace_ns(flows: int) -> int:
@@ -82,8 +98,11 @@ class Users:
         self, namespace: Callable[[str], Path], flows: Sequence[Flow], zones: Mapping[Flow, str], *, longest_s: float
     ) -> None:
         self._namespace = namespace
-        self.flows = tuple(flows)
-        self._zones = zones
+        self._zones = dict(zones)
+        self._at_home = {flow: _at_home(flow) for flow in flows}
+        for flow, homes in self._at_home.items():
+            self._zones |= dict.fromkeys(homes, zones.get(flow, ""))
+        self.flows = tuple(dict.fromkeys((*flows, *(home for homes in self._at_home.values() for home in homes))))
         self.pace_ns = choose_pace_ns(len(self.flows))
         self._capacity = int(longest_s * 1e9 / self.pace_ns) + 64
         self._stack = ExitStack()
@@ -156,6 +175,16 @@ class Users:
         """Make no more attempts; what was recorded stays readable."""
         stop, self._stop = self._stop, lambda: None
         stop()
+
+    def slowest_service_ms(self, flow: Flow, start_ns: int, end_ns: int) -> float:
+        """Return the longest that a service of a flow took for an answer with no network in between."""
+        took = (
+            attempt.end_ns - attempt.start_ns
+            for home in self._at_home[flow]
+            for attempt in self.attempts(home)
+            if attempt.good and attempt.end_ns is not None and start_ns <= attempt.end_ns and attempt.start_ns <= end_ns
+        )
+        return max(took, default=0) / _NS_IN_MS
 
     def attempts(self, flow: Flow) -> tuple[Attempt, ...]:
         """Return all attempts of a flow so far."""
