@@ -6,9 +6,11 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from benchmarks.figure import Figure
+from resilience.errors import ResilienceError
 
 BENCHMARKS = ("reading", "rendering", "measuring", "cold", "outages", "labs")
 """Modules of this package with `measure()`, the quick ones first."""
@@ -24,13 +26,21 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = []
     for name in arguments.names or BENCHMARKS:
-        sys.stderr.write(f"measuring {name}\n")
-        for figure in importlib.import_module(f"benchmarks.{name}").measure():
+        for figure in _measure(name):
             figures.append(figure)
             if not arguments.json:
                 print(_line(figure), flush=True)
     if arguments.json:
         print(json.dumps([{**asdict(figure), "holds": figure.holds} for figure in figures], indent=2))
+
+
+def _measure(name: str) -> Iterator[Figure]:
+    """Yield a benchmark's figures; where it cannot go on, say why: the others are still worth having."""
+    sys.stderr.write(f"measuring {name}\n")
+    try:
+        yield from importlib.import_module(f"benchmarks.{name}").measure()
+    except ResilienceError as error:
+        sys.stderr.write(f"{name} could not be measured: {error}\n")
 
 
 def _line(figure: Figure) -> str:

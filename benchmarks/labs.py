@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
@@ -20,12 +21,13 @@ from resilience.plan import make_plan
 from resilience.render import render_configs
 
 
-def measure() -> tuple[Figure, ...]:
+def measure() -> Iterator[Figure]:
     """Bring both labs up, one after the other."""
     with tempfile.TemporaryDirectory() as scratch:
         fifty = write_network(Path(scratch) / "fifty", routers=50, links=75)
+        yield from _measure_fifty(fifty)
         country = write_network(Path(scratch) / "country", routers=10, links=15, customers=480)
-        return (*_measure_fifty(fifty), *_measure_country(country))
+        yield from _measure_country(country)
 
 
 def _measure_fifty(folder: Path) -> tuple[Figure, ...]:

@@ -111,10 +111,11 @@ CASES = (
 )
 
 
-def measure() -> tuple[Figure, ...]:
+def measure() -> Iterator[Figure]:
     """Run every case; each example's lab is started once."""
-    journals = {example: _drill(example) for example in dict.fromkeys(case.example for case in CASES)}
-    return tuple(_figure(case, journals[case.example]) for case in CASES)
+    for example in dict.fromkeys(case.example for case in CASES):
+        journal = _drill(example)
+        yield from (_figure(case, journal) for case in CASES if case.example == example)
 
 
 def _figure(case: Case, journal: Journal) -> Figure:
