@@ -14,7 +14,7 @@ from resilience.analysis.propagation import Change, Event, Kind, Propagation, Se
 from resilience.analysis.route import Destination
 from resilience.analysis.wires import Plug
 from resilience.analysis.world import Situation, World, resolve
-from resilience.model.network import Bfd, IPAddress
+from resilience.model.network import Bfd, IPAddress, Platform
 from resilience.model.plan import SessionEnd
 from resilience.model.units import show_duration
 
@@ -123,11 +123,15 @@ class Course:
             text = f"loss of carrier, noticed by {local.node}"
             return self.clock.after(self.first, daemon.notice, text)
         means = [_hold(self.clock, self.first, local, remote, daemon.hold_jitter)]
-        if local.bfd is not None and remote.bfd is not None:
+        if local.bfd is not None and remote.bfd is not None and not self._answers_still(remote.node):
             text = f"BFD detection at {local.node} ({_bfd_words(local.bfd, remote.bfd)})"
             detected = self.clock.after(self.first, _bfd(local.bfd, remote.bfd), text)
             means.append(self.clock.after(detected, constants.BFD_NOTICE, f"{local.node} acts on BFD"))
         return min(means, key=lambda cause: cause.at_ms)
+
+    def _answers_still(self, node: str) -> bool:
+        """Say whether a node's BFD goes on although its routing daemon does not: FRR's is a process of its own."""
+        return node in self.damage.frozen and self.world.plan.nodes[node].platform is Platform.FRR
 
     def _has_carrier(self, plug: Plug) -> bool:
         return self.cables.has_carrier(plug)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from resilience.analysis import Damage, damage_of_failure, flow_paths
 from resilience.analysis.damage import damage_of_elements, damage_of_faults
 from resilience.analysis.forwarding import End
 from resilience.analysis.world import World, world_of
+from resilience.intent import read_intent
 from resilience.model.network import Platform
 from resilience.model.plan import Failure, FailureKind, Fault, FaultKind, Flow, Plan
+from resilience.plan import make_plan
 from tests.support.analysis_networks import dual_homed, plan_of, two_sites
 
 
@@ -202,3 +205,18 @@ def test_a_silent_failure_uses_the_silent_faults_of_its_elements() -> None:
     failure = Failure(name="silent provider alpha", kind=FailureKind.SILENT, elements=("provider alpha",))
 
     assert damage_of_failure(business(), failure) == Damage(grey=frozenset({"provider-alpha"}))
+
+
+@pytest.mark.parametrize("example", ["two sites", "national-isp"])
+def test_settling_after_a_failure_ends_where_a_fresh_start_ends(checkout: Path, example: str) -> None:
+    """Only routers that something concerns are woken: none that had to be is left out."""
+    plan = provider() if example == "two sites" else make_plan(read_intent(checkout / "inventories" / example))[0]
+    world = World(plan)
+    for name in list(plan.elements)[:: 1 if example == "two sites" else 9]:
+        situation = world.settle(damage_of_elements(plan, [name]))
+        for destination in list(world.originators)[:: 1 if example == "two sites" else 5]:
+            woken = situation.state(destination).selected
+            fresh = situation._begin(destination).selected
+            mute = situation.damage.mute
+            different = {n for n in {*woken, *fresh} - mute if set(woken.get(n, ())) != set(fresh.get(n, ()))}
+            assert not different, f"{name}, {destination.prefix}"
