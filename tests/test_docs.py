@@ -147,6 +147,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert dead == []
 
 
+def test_the_index_names_every_page() -> None:
+    """A page that nothing leads to is read by nobody."""
+    index = ROOT / "docs/README.md"
+    named = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text(encoding="utf-8"))}
+
+    assert set(ROOT.glob("docs/**/*.md")) - named == {index}
+
+
 @pytest.mark.parametrize("page", PAGES_TO_RUN)
 def test_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     """Each command does what the page shows, in the order of the page."""
