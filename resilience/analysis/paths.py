@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from resilience.analysis.damage import Damage
-from resilience.analysis.forwarding import Leg, Packet, Sweep, View, arrives, delivered_at, sweep, trace
-from resilience.analysis.world import world_of
+from resilience.analysis.forwarding import End, Leg, Packet, Sweep, View, arrives, delivered_at, sweep, trace
+from resilience.analysis.route import Destination
+from resilience.analysis.world import Situation, world_of
 from resilience.model.journal import Way
 from resilience.model.plan import Flow, Plan
 
@@ -59,6 +60,41 @@ def look_both_ways(view: View, flow: Flow) -> dict[Way, Passage]:
     """Look how both directions of a flow fare."""
     starts = {Way.FORWARD: flow.source.nodes, Way.RETURN: answering(view, flow)}
     return {way: passage(view, nodes, packet_of(flow, way)) for way, nodes in starts.items()}
+
+
+def stays_as_it_was(situation: Situation, flow: Flow, swept: Sweep) -> bool:
+    """Say whether no node of a sweep does anything else than while the network was whole."""
+    if not _is_whole(situation, swept):
+        return False
+    ends = (flow.source.address, flow.target.address)
+    destinations = dict.fromkeys(d for address in ends for d in situation.world.covering(address))
+    return all(_chooses_alike(situation, node, destination) for destination in destinations for node in swept)
+
+
+def _is_whole(situation: Situation, swept: Sweep) -> bool:
+    """Say whether every node and every step of a sweep still works."""
+    damage, blocked = situation.damage, situation.cables.blocked
+    if not (damage.dead | damage.grey).isdisjoint(swept):
+        return False
+    return not any(
+        (node, hop.interface) in blocked or (hop.node, hop.far_interface) in blocked
+        for node, steps in swept.items()
+        if not isinstance(steps, End)
+        for hop in steps
+    )
+
+
+def _chooses_alike(situation: Situation, node: str, destination: Destination) -> bool:
+    """Say whether a node has the same BGP routes as before, over the same first steps."""
+    whole = situation.world.whole
+    selected = situation.selected(node, destination)
+    if selected != whole.selected(node, destination):
+        return False
+    if situation.igp is whole.igp:
+        return True
+    now, before = situation.igp_of(node), whole.igp
+    hops = (route.next_hop for route in selected if route.next_hop is not None)
+    return all(now.route_to(node, hop) == before.route_to(node, hop) for hop in hops)
 
 
 def legs_of(view: View, flow: Flow, way: Way) -> tuple[Leg, ...]:

@@ -12,7 +12,7 @@ from resilience.analysis.constants import Bounds
 from resilience.analysis.course import Course, Moment
 from resilience.analysis.damage import Damage, damage_of_failure, faults_of_failure
 from resilience.analysis.forwarding import End, Leg, Steps, sweep
-from resilience.analysis.paths import Passage, answering, legs_of, look_both_ways, packet_of, passage
+from resilience.analysis.paths import Passage, answering, legs_of, look_both_ways, packet_of, passage, stays_as_it_was
 from resilience.analysis.world import Situation, World, world_of
 from resilience.model.journal import Prediction, Way
 from resilience.model.plan import Failure, FailureKind, FaultKind, Flow, Plan
@@ -118,8 +118,18 @@ def _answer(courses: Courses, flow: Flow, way: Way) -> Answer:
 def look(situation: Situation, flow: Flow) -> dict[Way, Passage]:
     """Look how both directions of a flow fare in a settled network, once for each pair of ends."""
     key = (flow.source.nodes, flow.target.nodes, flow.source.address, flow.target.address)
-    found: dict[Way, Passage] = situation.remember(key, lambda: look_both_ways(situation, flow))
+    found: dict[Way, Passage] = situation.remember(key, lambda: _look(situation, flow))
     return found
+
+
+def _look(situation: Situation, flow: Flow) -> dict[Way, Passage]:
+    """Look afresh only where the failure concerns some node that the flow comes to."""
+    whole = situation.world.whole
+    if situation is not whole:
+        usual = look(whole, flow)
+        if all(stays_as_it_was(situation, flow, here.swept) for here in usual.values()):
+            return usual
+    return look_both_ways(situation, flow)
 
 
 def _is_untouched(course: Course, flow: Flow, way: Way, usual: Passage) -> bool:

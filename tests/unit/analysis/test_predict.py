@@ -12,7 +12,10 @@ import pytest
 from resilience.analysis import predict
 from resilience.analysis.clock import START, Clock, Pace
 from resilience.analysis.constants import BIRD, FRR, Bounds
-from resilience.analysis.predict import settled_after_ms
+from resilience.analysis.damage import damage_of_faults
+from resilience.analysis.paths import look_both_ways
+from resilience.analysis.predict import look, settled_after_ms
+from resilience.analysis.world import World
 from resilience.model.journal import Prediction, Way
 from resilience.model.network import Bfd, Network, Platform
 from resilience.model.plan import Failure, FailureKind, Flow, Plan
@@ -193,6 +196,22 @@ def test_no_outage_outlasts_the_last_change() -> None:
             latest = settled_after_ms(plan, trial.failure, chosen)
             highs = [p.high_ms for p in predict(plan, trial.failure, chosen) if not math.isinf(p.high_ms)]
             assert max(highs, default=0) <= latest
+
+
+def test_looking_only_where_a_failure_concerns_a_flow_sees_the_same() -> None:
+    """What is taken over from the whole network equals what looking afresh finds."""
+    plan = plan_of(two_sites())
+    world = World(plan)
+    flows = [flow for planned in plan.objectives for flow in planned.flows]
+    for name, element in plan.elements.items():
+        for faults in (element.faults, element.silent_faults):
+            situation = world.settle(damage_of_faults(faults))
+            for one in flows:
+                seen, fresh = look(situation, one), look_both_ways(situation, one)
+                assert {w: (h.some, h.every) for w, h in seen.items()} == {
+                    w: (h.some, h.every) for w, h in fresh.items()
+                }, f"{name}: {one.name}"
+                assert all(seen[way].swept == fresh[way].swept for way in Way), f"{name}: {one.name}"
 
 
 def test_a_clock_counts_only_at_its_own_pace() -> None:
