@@ -251,7 +251,7 @@ def _not_ready(lab: Lab, waiting: list[_Watch], after_s: float) -> NotReady:
         lines += [f"    {line}" for line in _last_log_lines(lab, watch.node.name)]
     if len(waiting) > _NAMED_NODES:
         lines.append(f"  and {len(waiting) - _NAMED_NODES} more nodes")
-    return NotReady("\n".join(lines), hint="`resilience lab up` keeps the lab so that you can look into it")
+    return NotReady("\n".join(lines), hint="`resilience lab up NET --keep` leaves it up, so that you can look into it")
 
 
 def _shorten(missing: tuple[str, ...]) -> Iterator[str]:
