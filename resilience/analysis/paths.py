@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from resilience.analysis.damage import Damage
 from resilience.analysis.forwarding import End, Leg, Packet, Sweep, View, arrives, delivered_at, sweep, trace
+from resilience.analysis.propagation import kernel_route
 from resilience.analysis.route import Destination
 from resilience.analysis.world import Situation, world_of
 from resilience.model.journal import Way
@@ -68,7 +69,7 @@ def stays_as_it_was(situation: Situation, flow: Flow, swept: Sweep) -> bool:
         return False
     ends = (flow.source.address, flow.target.address)
     destinations = dict.fromkeys(d for address in ends for d in situation.world.covering(address))
-    return all(_chooses_alike(situation, node, destination) for destination in destinations for node in swept)
+    return all(swept.keys().isdisjoint(_concerned(situation, destination)) for destination in destinations)
 
 
 def _is_whole(situation: Situation, swept: Sweep) -> bool:
@@ -84,17 +85,27 @@ def _is_whole(situation: Situation, swept: Sweep) -> bool:
     )
 
 
-def _chooses_alike(situation: Situation, node: str, destination: Destination) -> bool:
-    """Say whether a node has the same BGP routes as before, over the same first steps."""
-    whole = situation.world.whole
-    selected = situation.selected(node, destination)
-    if selected != whole.selected(node, destination):
-        return False
-    if situation.igp is whole.igp:
-        return True
-    now, before = situation.igp_of(node), whole.igp
-    hops = (route.next_hop for route in selected if route.next_hop is not None)
-    return all(now.route_to(node, hop) == before.route_to(node, hop) for hop in hops)
+def _concerned(situation: Situation, destination: Destination) -> frozenset[str]:
+    """Return the nodes that forward to a prefix otherwise than while the network was whole."""
+    found: frozenset[str] = situation.remember(destination, lambda: _find_concerned(situation, destination))
+    return found
+
+
+def _find_concerned(situation: Situation, destination: Destination) -> frozenset[str]:
+    state, base = situation.state(destination), situation.world.whole.state(destination)
+    nodes = () if state is base else {**base.selected, **state.selected}
+    concerned = {
+        node
+        for node in nodes
+        if kernel_route(state.selected.get(node, ())) != kernel_route(base.selected.get(node, ()))
+    }
+    if situation.igp is not situation.world.whole.igp:
+        now, before = situation.igp, situation.world.whole.igp
+        for node in situation.world.igp_map.routers:
+            hops = (route.next_hop for route in state.selected.get(node, ()) if route.next_hop is not None)
+            if any(now.route_to(node, hop) != before.route_to(node, hop) for hop in hops):
+                concerned.add(node)
+    return frozenset(concerned - situation.damage.mute)
 
 
 def legs_of(view: View, flow: Flow, way: Way) -> tuple[Leg, ...]:

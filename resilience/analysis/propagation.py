@@ -158,9 +158,10 @@ class Propagation:
         known = (route for routes in self.state.candidates.get(node, {}).values() for route in routes)
         usable = usable_routes(known, lambda hop: self._conditions.resolve_at(cause.at_ms, node, hop))
         selected = choose(usable, here.multipath)
-        if selected != self.state.selected.get(node, ()):
+        before = self.state.selected.get(node, ())
+        if selected != before:
             self.state.selected[node] = selected
-            if self._timed:
+            if self._timed and kernel_route(selected) != kernel_route(before):
                 installed = self._clock.after(cause, daemon_of(here.platform).install, f"kernel route on {node}")
                 self.changes.append(Change(node, selected, installed))
         told = (selected[:1], tuple(route for route, _ in usable))
@@ -196,3 +197,10 @@ class Propagation:
         at_ms = max(arrival.at_ms, self._arrival.get(end, 0.0))
         self._arrival[end] = at_ms
         return arrival._replace(at_ms=at_ms)
+
+
+def kernel_route(selected: Selected) -> tuple[object, ...]:
+    """Return what of a selection reaches the kernel: nothing for what stands there as a static route anyway."""
+    if not selected or selected[0].learned == LOCAL:
+        return ()
+    return (selected[0].discard, *dict.fromkeys(route.next_hop for route in selected))
