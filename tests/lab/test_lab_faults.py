@@ -408,7 +408,7 @@ def test_a_cable_can_be_made_slow_and_lossy(lab: Lab, plan: Plan) -> None:
     assert 5 < float(answers.split("% packet loss")[0].split()[-1]) < 100
 
     throttle(lab, plan, "uplink-west", 100_000)
-    slow = lab.run("r1", ["ping", "-n", "-q", "-c3", "-i0.01", "-s1200", "-W2", neighbour]).stdout
+    slow = lab.run("r1", ["ping", "-n", "-q", "-c10", "-i0.05", "-s1200", "-W2", neighbour]).stdout
     unshape(lab, plan, "uplink-west")
     assert float(slow.rpartition("= ")[2].split("/")[2]) > 20
     assert can_ping(lab, "r1", neighbour)
