@@ -68,11 +68,7 @@ class Measurement:
         )
 
     def _is_losing(self, flow: Flow, quiet_ns: int) -> bool:
-        rounds = quiet_ns // self.streams.pace_ns
-        since = self.streams.settled_round() - rounds
-        if since < 0:
-            return True
-        return any(self.streams.last_lost_round((flow, way), since) is not None for way in Way)
+        return any(self.streams.is_losing((flow, way), quiet_ns) for way in Way)
 
     def _is_waiting(self, flow: Flow, start_ns: int) -> bool:
         """Say whether a user who came since then has failed or waits, or whether nobody was served at all."""

@@ -1,12 +1,16 @@
 """The process that sends and receives the measuring streams: nothing else may make it late.
 
 It is started as a program of its own (`python -I -S pump.py`), so that it imports little, inherits open sockets of
-many network namespaces, and shares no interpreter lock with anybody. What it does is written into memory that its
-parent maps too, while it happens:
+many network namespaces, and shares no interpreter lock with anybody. What it does is written
+into memory that its parent maps too, while it happens:
 
-* a header of 64-bit words: rounds sent so far, stop request, rounds drained so far, time between rounds;
+* a header of 64-bit words: stop request, time between rounds, and for each lane rounds sent and rounds drained;
 * for each sender the CLOCK_MONOTONIC time of each round (0: not sent);
 * for each stream one byte a round: how often that packet arrived, plus `LATE` when a later one came before it.
+
+There are two such processes where there are two processors, each bound to its own: lanes that send in turn. A kernel
+that is busy for some milliseconds on one processor (it does not let even punctual processes in) then makes one lane
+late, and not both. Only the first lane receives.
 
 A packet carries eight bytes: its stream and its round. One `sendmmsg` a socket and round sends to all its
 destinations; `recvmmsg` takes up to 64 packets at once. With one call a packet Python would need two cores.
@@ -27,7 +31,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-ROUNDS, STOP, DRAINED, INTERVAL = 0, 1, 2, 3
+MOST_LANES = 2
+STOP, INTERVAL, ROUNDS, DRAINED = 0, 1, 2, 2 + MOST_LANES
 HEADER_WORDS = 8
 BATCH = 64
 LATE = 0x80
@@ -36,6 +41,7 @@ _MSG_DONTWAIT = 0x40
 _NOT_SENT = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EINTR, errno.ENOMEM})
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 _PR_SET_TIMERSLACK = 29
+_LAST_PACKETS_S = 0.05
 _DRAIN_EVERY = 4
 """Rounds between two looks at the receivers where nothing has to be answered."""
 
@@ -163,20 +169,23 @@ class Pump:
         libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
         libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        self._lane: int = spec["lane"]
+        self._lanes: int = spec["lanes"]
         self._capacity: int = spec["capacity"]
         self._streams: int = spec["streams"]
         self._round = ctypes.c_uint32(0)
         self._senders = [Sender(libc, fd, targets, self._round) for fd, targets in spec["senders"]]
         self._receivers = [(Receiver(libc, fd), fd) for fd in spec["receivers"]]
         self._answers: dict[int, dict[str, Any]] = {int(key): value for key, value in spec["answers"].items()}
-        self._map_memory(spec["memory"])
+        self._map_memory(spec)
         self._highest = [-1] * self._streams
 
-    def _map_memory(self, fd: int) -> None:
-        sections = layout(len(self._senders) + len(self._answers), self._streams, self._capacity)
-        whole = memoryview(mmap.mmap(fd, sections.size))
+    def _map_memory(self, spec: dict[str, Any]) -> None:
+        sections = layout(spec["rows"], self._streams, self._capacity)
+        whole = memoryview(mmap.mmap(spec["memory"], sections.size))
         self._header = whole[: HEADER_WORDS * 8].cast("Q")
         self._times = [whole[start : start + 8 * self._capacity].cast("Q") for start in sections.times]
+        self._own_times = self._times[spec["first_row"] :]
         self._arrived = [whole[start : start + self._capacity] for start in sections.arrived]
 
     def _note(self, stream: int, number: int) -> bool:
@@ -197,7 +206,6 @@ class Pump:
     def _taker(self, fd: int) -> Callable[[int, int], None]:
         """Return what to do with a packet that arrived on a socket: note it, and answer where it is an anycast node."""
         outgoing = socket.socket(fileno=os.dup(fd))
-        first_answer = len(self._senders)
 
         def take(stream: int, number: int) -> None:
             if not self._note(stream, number):
@@ -205,7 +213,7 @@ class Pump:
             answer = self._answers.get(stream)
             if answer is None:
                 return
-            self._times[first_answer + answer["row"]][number] = time.monotonic_ns()
+            self._times[answer["row"]][number] = time.monotonic_ns()
             payload = answer["stream"].to_bytes(4, sys.byteorder) + number.to_bytes(4, sys.byteorder)
             with suppress(OSError):
                 outgoing.sendto(payload, (answer["address"], answer["port"]))
@@ -222,33 +230,37 @@ class Pump:
             began = time.monotonic_ns()
             self._send_round(number)
             number += 1
-            self._header[ROUNDS] = number
-            if number % drain_every == 0:
-                self._drain(takers, number)
-            due = self._wait(due + self._header[INTERVAL], began)
-        time.sleep(0.05)
-        self._drain(takers, number)
+            self._header[ROUNDS + self._lane] = number
+            if takers and number % drain_every == 0:
+                self._drain(takers)
+            due = self._wait(due, began)
+        if takers:
+            time.sleep(_LAST_PACKETS_S)
+            self._drain(takers)
 
     def _send_round(self, number: int) -> None:
         self._round.value = number
-        for sender, times in zip(self._senders, self._times, strict=False):
+        for sender, times in zip(self._senders, self._own_times, strict=False):
             now = time.monotonic_ns()
             if sender.send():
                 times[number] = now
 
-    def _drain(self, takers: list[tuple[Receiver, Callable[[int, int], None]]], number: int) -> None:
+    def _drain(self, takers: list[tuple[Receiver, Callable[[int, int], None]]]) -> None:
+        sent = [self._header[ROUNDS + lane] for lane in range(self._lanes)]
         for receiver, take in takers:
             receiver.drain(take)
-        self._header[DRAINED] = number
+        for lane, count in enumerate(sent):
+            self._header[DRAINED + lane] = count
 
-    @staticmethod
-    def _wait(due: int, began: int) -> int:
-        """Sleep until `due`, and for as long as the round took at least: half a processor is left to the daemons.
+    def _wait(self, due: int, began: int) -> int:
+        """Sleep until this lane's next turn, and for as long as the round took at least: daemons need processors too.
 
         A round that is late moves those after it, for a burst would prove nothing; the resolution tells.
         """
+        interval = self._header[INTERVAL]
         now = time.monotonic_ns()
-        due = max(due, 2 * now - began)
+        due = max(due + interval, 2 * now - began)
+        due += (self._lane * interval // self._lanes - due) % interval
         time.sleep((due - now) / 1e9)
         return due
 
@@ -271,9 +283,11 @@ def layout(rows: int, streams: int, capacity: int) -> Layout:
     return Layout(times, arrived, start + streams * capacity)
 
 
-def be_punctual() -> None:
+def be_punctual(processor: int | None) -> None:
     """Run before ordinary processes where that is allowed; without it late sends show in the resolution."""
     with suppress(OSError):
+        if processor is not None:
+            os.sched_setaffinity(0, {processor})
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     gc.collect()
     gc.freeze()
@@ -282,8 +296,9 @@ def be_punctual() -> None:
 
 def main() -> None:
     """Read what to do from standard input, say when it is set up, do it."""
-    pump = Pump(json.load(sys.stdin))
-    be_punctual()
+    spec = json.load(sys.stdin)
+    pump = Pump(spec)
+    be_punctual(spec["processor"])
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     pump.run()

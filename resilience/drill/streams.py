@@ -14,10 +14,10 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,7 +38,7 @@ _FULL_RATE_STREAMS = 40
 _INTERVAL_NS = 500_000
 _SLOW_INTERVAL_NS = 10_000_000
 _NS_A_STREAM = 20_000
-_NS_A_STREAM_OF_MANY = 33_000
+_NS_A_STREAM_OF_MANY = 27_000
 """A packet takes 10 us of a processor through six namespaces, 20 us through ten; large plans have the longer ways."""
 _BUFFER_BYTES = 8 << 20
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
@@ -50,19 +50,24 @@ StreamKey = tuple[Flow, Way]
 
 
 def choose_interval_ns(streams: int) -> int:
-    """Return the time between two packets of a stream: 0.5 ms for a few, 0.8 ms for 40 streams, 2.6 ms for 80."""
+    """Return the time between two packets of a stream: 0.5 ms for a few, 0.8 ms for 40 streams, 2.2 ms for 80."""
     each = _NS_A_STREAM if streams <= _FULL_RATE_STREAMS else _NS_A_STREAM_OF_MANY
     return max(_INTERVAL_NS, each * streams)
 
 
 @dataclass(slots=True)
 class _Layout:
-    """Who sends what to whom: ends in the order of their sockets, streams in the order of their numbers."""
+    """Who sends what to whom: ends in the order of their sockets, streams in the order of their numbers.
+
+    Each lane has streams of its own between the same sockets: what a stream is called here is its number in the first
+    lane, those of the next lane follow.
+    """
 
     ends: dict[End, int] = field(default_factory=dict)
     streams: dict[StreamKey, int] = field(default_factory=dict)
     targets: dict[End, list[tuple[int, str, int]]] = field(default_factory=dict)
-    answers: dict[int, dict[str, object]] = field(default_factory=dict)
+    answers: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """Stream that is answered: the stream that answers, and where to."""
 
     def add(self, flow: Flow) -> None:
         """Add both directions of a flow."""
@@ -76,27 +81,46 @@ class _Layout:
         if len(targets) == 1:
             self.targets.setdefault(targets[0], []).append((back, str(flow.source.address), STREAM_PORT))
         else:
-            self.answers[forward] = {
-                "stream": back,
-                "row": len(self.answers),
-                "address": str(flow.source.address),
-                "port": STREAM_PORT,
-            }
+            self.answers[forward] = (back, str(flow.source.address))
 
     def _number(self, flow: Flow, way: Way) -> int:
         number = len(self.streams)
         self.streams[flow, way] = number
         return number
 
-    def row(self, number: int) -> int:
+    @property
+    def rows(self) -> int:
+        """How many rows of send times a lane has: one a sender, and one for each stream of answers."""
+        return len(self.targets) + len(self.answers)
+
+    def row(self, number: int, lane: int) -> int:
         """Return in which row of send times a stream's are."""
         for row, targets in enumerate(self.targets.values()):
             if any(stream == number for stream, _address, _port in targets):
-                return row
-        for answer in self.answers.values():
-            if answer["stream"] == number:
-                return len(self.targets) + int(str(answer["row"]))
-        raise KeyError(number)
+                return lane * self.rows + row
+        answering = [stream for stream, _address in self.answers.values()]
+        return lane * self.rows + len(self.targets) + answering.index(number)
+
+    def senders(self, descriptors: Sequence[int], lane: int) -> list[tuple[int, list[tuple[int, str, int]]]]:
+        """Return each socket that sends with the streams of a lane."""
+        shift = lane * len(self.streams)
+        return [
+            (descriptors[self.ends[end]], [(stream + shift, address, port) for stream, address, port in targets])
+            for end, targets in self.targets.items()
+        ]
+
+    def answerers(self, lanes: int) -> dict[int, dict[str, object]]:
+        """Return for each stream that is answered with what, in all lanes."""
+        return {
+            forward + lane * len(self.streams): {
+                "stream": back + lane * len(self.streams),
+                "row": self.row(back, lane),
+                "address": address,
+                "port": STREAM_PORT,
+            }
+            for lane in range(lanes)
+            for forward, (back, address) in self.answers.items()
+        }
 
 
 class Streams:
@@ -107,12 +131,14 @@ class Streams:
         self._layout = _Layout()
         for flow in flows:
             self._layout.add(flow)
+        self._processors = sorted(os.sched_getaffinity(0))[: pump.MOST_LANES]
+        self._lanes = len(self._processors)
         self.interval_ns = choose_interval_ns(len(self._layout.streams))
         self.pace_ns = self.interval_ns
-        rounds = int(longest_s * 1e9 / self.interval_ns) + 64
+        rounds = int(longest_s * 1e9 / (self.interval_ns * self._lanes)) + 64
         self._capacity = rounds // 8 * 8
         self._stack = ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
     def keys(self) -> Mapping[StreamKey, int]:
@@ -133,15 +159,18 @@ class Streams:
 
     def _start(self, stack: ExitStack) -> None:
         sockets = [stack.enter_context(self._open(end)) for end in self._layout.ends]
-        rows = len(self._layout.targets) + len(self._layout.answers)
-        self._sections = pump.layout(rows, len(self._layout.streams), self._capacity)
+        rows, streams = self._layout.rows * self._lanes, len(self._layout.streams) * self._lanes
+        self._sections = pump.layout(rows, streams, self._capacity)
         memory = os.memfd_create("resilience-streams")
         stack.callback(os.close, memory)
         os.ftruncate(memory, self._sections.size)
         self._memory = memoryview(mmap.mmap(memory, self._sections.size))
         self._header = self._memory[: pump.HEADER_WORDS * 8].cast("Q")
         self._set_pace(self.interval_ns)
-        self._run(sockets, memory)
+        stack.callback(self.stop)
+        # The lane that receives comes last, and is ready before anything arrives: sockets hold what comes meanwhile.
+        for lane in reversed(range(self._lanes)):
+            self._run([item.fileno() for item in sockets], memory, lane)
 
     def _open(self, end: End) -> socket.socket:
         node, address = end
@@ -160,31 +189,32 @@ class Streams:
             ) from error
         return opened
 
-    def _run(self, sockets: list[socket.socket], memory: int) -> None:
-        descriptors = [item.fileno() for item in sockets]
+    def _run(self, descriptors: list[int], memory: int, lane: int) -> None:
         spec = {
+            "lane": lane,
+            "lanes": self._lanes,
+            "processor": self._processors[lane] if self._lanes > 1 else None,
             "capacity": self._capacity,
-            "streams": len(self._layout.streams),
-            "senders": [
-                (descriptors[self._layout.ends[end]], targets) for end, targets in self._layout.targets.items()
-            ],
-            "receivers": descriptors,
-            "answers": self._layout.answers,
+            "rows": self._layout.rows * self._lanes,
+            "first_row": self._layout.rows * lane,
+            "streams": len(self._layout.streams) * self._lanes,
+            "senders": self._layout.senders(descriptors, lane),
+            "receivers": [] if lane else descriptors,
+            "answers": {} if lane else self._layout.answerers(self._lanes),
             "memory": memory,
         }
-        self._process = start_helper(pump.__file__, spec, [*descriptors, memory])
+        self._processes.append(start_helper(pump.__file__, spec, [*descriptors, memory]))
 
     def stop(self) -> None:
         """Stop sending and wait for the last packets; what was recorded stays readable."""
-        if self._process is None:
-            return
         self._header[pump.STOP] = 1
-        stop_helper(self._process)
-        self._process = None
+        processes, self._processes = self._processes, []
+        for process in processes:
+            stop_helper(process)
 
     def check_alive(self) -> None:
-        """CouldNotTell when the process that sends has died."""
-        if self._process is None or self._process.poll() is not None:
+        """CouldNotTell when a process that sends has died."""
+        if not self._processes or any(process.poll() is not None for process in self._processes):
             raise CouldNotTell("the process that sends the measuring streams has ended early")
 
     def slow_down(self) -> None:
@@ -193,41 +223,46 @@ class Streams:
 
     def _set_pace(self, interval_ns: int) -> None:
         self.pace_ns = interval_ns
-        self._header[pump.INTERVAL] = interval_ns
+        self._header[pump.INTERVAL] = interval_ns * self._lanes
 
-    def settled_round(self) -> int:
-        """Return the first round whose packets may still be on their way."""
-        return max(0, int(self._header[pump.DRAINED]) - 1 - IN_FLIGHT_NS // self.pace_ns)
+    def settled_rounds(self) -> tuple[int, ...]:
+        """Return of each lane the first round whose packets may still be on their way."""
+        in_flight = 1 + IN_FLIGHT_NS // (self.pace_ns * self._lanes)
+        return tuple(max(0, int(self._header[pump.DRAINED + lane]) - in_flight) for lane in range(self._lanes))
 
-    def last_lost_round(self, key: StreamKey, since: int) -> int | None:
-        """Return the last settled round from `since` on in which a stream lost its packet; None: none was lost."""
-        start = self._sections.arrived[self._layout.streams[key]]
-        found = bytes(self._memory[start + since : start + max(since, self.settled_round())]).rfind(b"\0")
-        return None if found < 0 else since + found
+    def is_losing(self, key: StreamKey, quiet_ns: int) -> bool:
+        """Say whether a stream lost a packet during the last `quiet_ns`, or has not been sent for so long."""
+        rounds = quiet_ns // (self.pace_ns * self._lanes)
+        return any(self._lost(key, lane, end - rounds, end) for lane, end in enumerate(self.settled_rounds()))
 
-    def rounds_sent(self) -> int:
-        """Return how many rounds have been sent."""
-        return int(self._header[pump.ROUNDS])
+    def _lost(self, key: StreamKey, lane: int, since: int, end: int) -> bool:
+        if since < 0:
+            return True
+        start = self._sections.arrived[self._layout.streams[key] + lane * len(self._layout.streams)]
+        return b"\0" in bytes(self._memory[start + since : start + end])
 
     def record(self, key: StreamKey) -> Record:
         """Return everything that was sent of a stream so far, and what arrived of it."""
-        number = self._layout.streams[key]
-        count = self.rounds_sent()
-        start = self._sections.times[self._layout.row(number)]
-        times = self._memory[start : start + 8 * count].cast("Q").tolist()
-        first = self._sections.arrived[number]
-        arrived = bytes(self._memory[first : first + count])
         answers = key[1] is Way.RETURN and len(key[0].target.nodes) > 1
-        if 0 not in times:
-            return Record(self.interval_ns, range(count), times, arrived, answers)
-        rounds = [index for index, sent in enumerate(times) if sent]
+        lanes = [self._record_lane(self._layout.streams[key], lane) for lane in range(self._lanes)]
+        packets = lanes[0] if self._lanes == 1 else sorted(chain.from_iterable(lanes))
         return Record(
             self.interval_ns,
-            rounds,
-            [times[index] for index in rounds],
-            bytes(arrived[index] for index in rounds),
+            [number for _sent, number, _arrived in packets],
+            [sent for sent, _number, _arrived in packets],
+            bytes(arrived for _sent, _number, arrived in packets),
             answers,
         )
+
+    def _record_lane(self, number: int, lane: int) -> list[tuple[int, int, int]]:
+        """Return (when sent, place among the rounds of all lanes, how often arrived) of each packet of a lane."""
+        count = int(self._header[pump.ROUNDS + lane])
+        start = self._sections.times[self._layout.row(number, lane)]
+        times = self._memory[start : start + 8 * count].cast("Q").tolist()
+        first = self._sections.arrived[number + lane * len(self._layout.streams)]
+        arrived = bytes(self._memory[first : first + count])
+        places = range(lane, lane + self._lanes * count, self._lanes)
+        return [packet for packet in zip(times, places, arrived, strict=True) if packet[0]]
 
 
 def start_helper(program: str, spec: object, descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
@@ -265,8 +300,3 @@ def stop_helper(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def monotonic_ns() -> int:
-    """Return the one clock of a drill."""
-    return time.monotonic_ns()
