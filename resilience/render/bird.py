@@ -101,6 +101,8 @@ class BirdSession:
     maximum_prefixes: int | None
     default_originate: bool
     everything: str
+    validates: bool
+    """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
     import_policy: str | None
     export_policy: str | None
 
@@ -214,6 +216,10 @@ def _ospf(node: Node) -> tuple[BirdOspf, ...]:
     )
 
 
+def _validates(node: Node, name: str | None) -> bool:
+    return any(term.match.rpki_invalid for policy in node.policies if policy.name == name for term in policy.terms)
+
+
 _ADD_PATH = {(False, False): None, (False, True): "rx", (True, False): "tx", (True, True): "on"}
 """(this end sends every path, the other end does) to BIRD's word."""
 
@@ -252,6 +258,7 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         maximum_prefixes=local.maximum_prefixes,
         default_originate=local.default_originate,
         everything=_EVERYTHING[session.family],
+        validates=_validates(node, local.import_policy),
         import_policy=policy_name(local.import_policy) if local.import_policy else None,
         export_policy=policy_name(local.export_policy) if local.export_policy else None,
     )

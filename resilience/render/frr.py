@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resilience.model.network import Bfd
@@ -17,6 +18,7 @@ from resilience.model.plan import (
     Plan,
     StaticRoute,
 )
+from resilience.model.policy import Relation
 from resilience.render.banner import banner
 from resilience.render.frr_policy import DISCARD, FrrList, FrrMap, FrrPolicies
 from resilience.render.secret import ResolveSecret, password_text
@@ -24,8 +26,6 @@ from resilience.render.text import description, identifier, interface_name, seco
 
 ACCEPT_ALL = "accept-all"
 """Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
-ORIGIN_OWN = "origin-own"
-ORIGIN_INTERNAL = "origin-internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class FrrNeighbor:
     enforce_first_as: bool
     discards: bool
     """Its import policy sets a next hop that is not connected."""
+    validates: bool
+    """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
     graceful_restart: bool
     default_originate: bool
     next_hop_self: bool
@@ -92,11 +94,23 @@ class FrrNeighbor:
 
 
 @dataclass(frozen=True, slots=True)
-class FrrFamily:
-    """One address family of BGP. `networks`: (prefix, route map that tags it)."""
+class FrrOrigin:
+    """Prefixes that BGP announces while their static route stands, and the relation that they are tagged with."""
 
     name: str
-    networks: tuple[tuple[str, str], ...]
+    sequence: int
+    relation: int
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrrFamily:
+    """One address family of BGP. `ip`: the keyword of its lists; `origin_map`: what picks and tags static routes."""
+
+    name: str
+    ip: str
+    origin_map: str
+    origins: tuple[FrrOrigin, ...]
     neighbors: tuple[FrrNeighbor, ...]
 
 
@@ -125,8 +139,6 @@ class FrrView:
     families: tuple[FrrFamily, ...]
     hello_s: int = OSPF_HELLO_S
     dead_s: int = OSPF_DEAD_S
-    origin_own: str = ORIGIN_OWN
-    origin_internal: str = ORIGIN_INTERNAL
 
 
 def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
@@ -247,6 +259,7 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
         ttl_security=local.ttl_security and external,
         # A route server leaves its own AS out of the path (RFC 7947).
         enforce_first_as=external and not remote.route_server,
+        validates=local.import_policy in policies.validating,
         discards=external and local.import_policy in policies.discarding,
         graceful_restart=local.graceful_restart,
         default_originate=local.default_originate,
@@ -261,9 +274,18 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
 
 
 def _family(node: Node, neighbors: tuple[FrrNeighbor, ...], family: int) -> FrrFamily:
-    networks = tuple(
-        (str(origination.prefix), ORIGIN_OWN if origination.own else ORIGIN_INTERNAL)
-        for origination in node.originations
-        if origination.prefix.version == family
+    return FrrFamily(
+        name=f"ipv{family} unicast",
+        ip="ip" if family == 4 else "ipv6",
+        origin_map=f"origin-{family}",
+        origins=tuple(_origins(node, family)),
+        neighbors=tuple(n for n in neighbors if n.family == family),
     )
-    return FrrFamily(f"ipv{family} unicast", networks, tuple(n for n in neighbors if n.family == family))
+
+
+def _origins(node: Node, family: int) -> Iterator[FrrOrigin]:
+    """Yield our declared prefixes, then the parts of them that stay inside."""
+    for sequence, relation, own in ((10, Relation.OWN, True), (20, Relation.INTERNAL, False)):
+        prefixes = tuple(str(o.prefix) for o in node.originations if o.own is own and o.prefix.version == family)
+        if prefixes:
+            yield FrrOrigin(f"origin-{relation.name.lower()}-{family}", sequence, int(relation), prefixes)

@@ -82,6 +82,8 @@ class FrrPolicies:
     communities: dict[str, FrrList] = field(default_factory=dict)
     large_communities: dict[str, FrrList] = field(default_factory=dict)
     own: str | None = None
+    validating: set[str] = field(default_factory=set)
+    """Names of policies with a term that asks the RPKI."""
     maps: list[FrrMap] = field(default_factory=list)
     discarding: set[str] = field(default_factory=set)
     """Names of policies with a term that discards."""
@@ -102,6 +104,8 @@ class FrrPolicies:
         """Add a route map, and before it whatever it refers to."""
         if any(term.accept and term.discard for term in policy.terms):
             self.discarding.add(policy.name)
+        if any(term.match.rpki_invalid for term in policy.terms):
+            self.validating.add(policy.name)
         entries = tuple(self._entry(policy, 10 * (number + 1), term) for number, term in enumerate(policy.terms))
         self.maps.append(FrrMap(identifier(policy.name), _ip(policy.family), entries, 10 * len(entries) + 10))
 

@@ -170,9 +170,12 @@ def test_originations_follow_their_static_route_and_are_tagged(platform: Platfor
     text = daemon_text(make_the_plan(platform), platform)
     if platform is Platform.FRR:
         assert "ip route 198.51.100.0/24 blackhole\n" in text
-        assert "frr defaults traditional\n" in text  # with them `bgp network import-check`
-        assert "network 198.51.100.0/24 route-map origin-own" in text
-        assert "set large-community 64500:1:5 additive" in text
+        assert "\nip prefix-list origin-own-4 seq 5 permit 198.51.100.0/24\n" in text
+        assert "\n  redistribute static route-map origin-4\n" in text
+        assert (
+            " match ip address prefix-list origin-own-4\n set origin igp\n set large-community 64500:1:5 additive\n"
+            in text
+        )
     else:
         assert "route 198.51.100.0/24 blackhole { bgp_large_community.add((64500, 1, 5)); };" in text
 

@@ -76,6 +76,18 @@ def test_a_changed_file_shows_its_difference(lab: Lab) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize(
+    ("asker", "prefix"), [("provider-alpha", "198.51.100.0/24"), ("provider-beta", "2001:db8:6400::/40")]
+)
+def test_what_we_originate_reaches_the_providers(lab: Lab, asker: str, prefix: str) -> None:
+    """Although discard routes are no way to a next hop."""
+    deadline = time.monotonic() + LIMIT_S
+    while "[AS64500i]" not in (text := lab.run(asker, ["birdc", "show", "route", prefix]).stdout):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize("family", ["4", "6"])
 def test_a_lost_router_is_no_next_hop(lab: Lab, family: str) -> None:
     """Although our own discard route covers its address, what is reached through it is unreachable at once."""

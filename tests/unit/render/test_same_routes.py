@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, ip_network
+from pathlib import Path
 
 import pytest
 
 from resilience.lab import Lab, open_lab
-from resilience.model.configs import Configs
-from resilience.model.network import Platform
+from resilience.model.configs import ConfigFile, Configs
+from resilience.model.network import Platform, RpkiServer
 from resilience.model.plan import (
     Interface,
     InterfaceKind,
@@ -50,6 +54,7 @@ from tests.support.render_plans import a_plan, a_router_id, an_address
 FEEDER, OURS, LISTENER = 64496, 64500, 64498
 ROUTERS = ("on-frr", "on-bird")
 LIMIT_S = 30
+VALIDATOR = Path(__file__).resolve().parents[2] / "support/validator.py"
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,12 @@ OFFERED = (
     offered(21, med=77),
     offered(22, communities=frozenset({(64496, 22)})),
     offered(24, communities=frozenset({(65535, 666)})),
+    offered(25, FEEDER, 3356),
+    offered(26, FEEDER, 3356),
 )
+
+AUTHORISED = {"198.18.25.0/24": 1299, "198.18.26.0/24": 3356}
+"""What the validator says: prefix to the AS that may originate it."""
 
 PREFIX_LISTS = (
     PrefixList("bogons", 4, (PrefixRule(ip_network("10.0.0.0/8"), 9, 32),)),
@@ -124,6 +134,7 @@ IMPORT = Policy(
         Term(name="long", match=Match(prefixes="long"), accept=False),
         Term(name="private", match=Match(as_path_has="private"), accept=False),
         Term(name="first", match=Match(not_first_as=FEEDER), accept=False),
+        Term(name="rpki", match=Match(rpki_invalid=True), accept=False),
         Term(name="long_path", match=Match(path_longer_than=10), accept=False),
         Term(
             name="drained",
@@ -203,6 +214,7 @@ def holds(match: Match, route: Route) -> bool:
         not match.large_communities or bool(route.large & set(match.large_communities)),
         match.not_first_as is None or route.path[:1] != (match.not_first_as,),
         match.path_longer_than is None or len(route.path) > match.path_longer_than,
+        not match.rpki_invalid or AUTHORISED.get(route.prefix, route.path[-1]) != route.path[-1],
     )
     return all(conditions)
 
@@ -254,6 +266,7 @@ def a_router(name: str, platform: Platform, number: int) -> Node:
         policies=(IMPORT, EXPORT),
         prefix_lists=PREFIX_LISTS,
         as_lists=AS_LISTS,
+        rpki=(RpkiServer(name="validator", address=interfaces[0].addresses[0].ip + 1),),
     )
 
 
@@ -317,14 +330,20 @@ def the_plan() -> Plan:
 
 
 def the_configs(plan: Plan) -> Configs:
-    """Render the plan, and let the feeder announce what no plan can say."""
-    configs = dict(render_configs(plan))
+    """Render the plan, let the feeder announce what no plan can say, and ask the validator more often."""
+    configs = {node: tuple(map(impatient, files)) for node, files in render_configs(plan).items()}
     lines = "\n".join(feeder_line(route) for route in OFFERED)
     statics = f"protocol static b_origin4 {{\n  ipv4;\n{lines}\n}}\n"
     configs["feeder"] = tuple(
         replace(file, text=file.text + statics) if file.path == "bird.conf" else file for file in configs["feeder"]
     )
     return configs
+
+
+def impatient(file: ConfigFile) -> ConfigFile:
+    """The validator comes up after the routers, as it may; look for it every second instead of every minute."""
+    text = file.text.replace("rpki retry_interval 60", "rpki retry_interval 1").replace("retry 60;", "retry 1;")
+    return replace(file, text=text)
 
 
 def feeder_line(route: Route) -> str:
@@ -340,8 +359,33 @@ def feeder_line(route: Route) -> str:
 def lab() -> Iterator[Lab]:
     """The routers, running."""
     plan = the_plan()
-    with open_lab(plan, the_configs(plan)) as lab:
+    with open_lab(plan, the_configs(plan)) as lab, a_validator(lab):
+        ask_again(lab)
         yield lab
+
+
+def ask_again(lab: Lab) -> None:
+    """Let bgpd judge again what it took before it knew the validator's answers: FRR 8.4 does not do so by itself."""
+    deadline = time.monotonic() + LIMIT_S
+    while "198.18.26.0" not in lab.run("on-frr", ["vtysh", "-c", "show rpki prefix-table"]).stdout:
+        assert time.monotonic() < deadline, "bgpd does not find the validator"
+        time.sleep(0.1)
+    neighbor = lab.plan.nodes["feeder"].interface("on-frr").addresses[0].ip
+    lab.run("on-frr", ["vtysh", "-c", f"clear bgp ipv4 unicast {neighbor} soft in"])
+
+
+@contextmanager
+def a_validator(lab: Lab) -> Iterator[None]:
+    """Run an RPKI validator beside the feeder, told what is authorised."""
+    said = [f"{prefix}={asn}" for prefix, asn in AUTHORISED.items()]
+    command = ["nsenter", f"--net={lab.namespace('feeder')}", sys.executable, str(VALIDATOR), *said]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "listening\n"
+            yield
+        finally:
+            process.kill()
 
 
 def await_routes(read: Callable[[], dict[str, Route]], expected: dict[str, Route]) -> dict[str, Route]:
