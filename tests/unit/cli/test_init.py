@@ -52,9 +52,7 @@ def test_init_fills_an_empty_folder(tmp_path: Path) -> None:
     assert (tmp_path / "network.yaml").is_file()
 
 
-def test_numbers_are_given_out_and_locked_on_the_first_day(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_numbers_are_given_out_and_locked_on_the_first_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is left for `lock` to write, and no later change moves them."""
     assert run(["init", str(tmp_path / "mine")]) == ExitCode.HOLDS
     capsys.readouterr()
