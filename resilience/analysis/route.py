@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from resilience.model.network import IPNetwork
 from resilience.model.plan import Node
-from resilience.model.policy import Community, LargeCommunity, Match, Policy, PrefixList, Relation, Term
+from resilience.model.policy import Community, LargeCommunity, Match, Policy, PrefixList, PrefixRule, Relation, Term
 
 NO_EXPORT: Community = (65535, 65281)
 """RFC 1997: not to another AS; both daemons obey it without being told."""
@@ -114,11 +114,15 @@ class PolicyBook:
 
 
 def prefix_in_list(made: PrefixList, prefix: IPNetwork) -> bool:
-    """Say whether any rule of a prefix list holds the prefix."""
+    """Say whether any rule of a prefix list holds the prefix, and no exception does."""
     if prefix.version != made.family:
         return False
+    return _in_rules(made.rules, prefix) and not _in_rules(made.exceptions, prefix)
+
+
+def _in_rules(rules: tuple[PrefixRule, ...], prefix: IPNetwork) -> bool:
     length, first = prefix.prefixlen, int(prefix.network_address)
-    for rule in made.rules:
+    for rule in rules:
         if rule.low <= length <= rule.high and rule.prefix.prefixlen <= length:
             shift = rule.prefix.max_prefixlen - rule.prefix.prefixlen
             if first >> shift == int(rule.prefix.network_address) >> shift:

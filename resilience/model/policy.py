@@ -42,11 +42,12 @@ class PrefixRule:
 
 @dataclass(frozen=True, slots=True)
 class PrefixList:
-    """A route matches when any rule does. `name` is an identifier: letters, digits, `_`."""
+    """A route matches when any rule does and no exception. `name` is an identifier: letters, digits, `_`."""
 
     name: str
     family: int
     rules: tuple[PrefixRule, ...]
+    exceptions: tuple[PrefixRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

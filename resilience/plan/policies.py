@@ -7,7 +7,7 @@ RFC 8092 and RFC 8195 (large communities), MANRS actions 1 and 2.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_network
+from ipaddress import ip_network
 
 from resilience.model.network import Accept, IPNetwork, Send
 from resilience.model.policy import (
@@ -117,22 +117,15 @@ def prefix_list(name: str, family: int, prefixes: Iterable[IPNetwork], *, longer
 
 
 def bogon_list(family: int, given: Iterable[IPNetwork]) -> PrefixList:
-    """The standard bogons minus exactly the prefixes that this plan gives to somebody.
-
-    A bogon that holds a given prefix is split: what is left of it, and the prefixes that cover the given one.
-    """
-    wanted = _of(given, family)
-    rules: dict[PrefixRule, None] = {}
-    for text in _BOGONS[family]:
-        bogon = ip_network(text)
-        inside = [prefix for prefix in wanted if bogon.overlaps(prefix)]
-        for rest in _subtract(bogon, inside):
-            rules[orlonger(rest)] = None
-        for prefix in inside:
-            for length in range(bogon.prefixlen, prefix.prefixlen):
-                cover = prefix.supernet(new_prefix=length)
-                rules[exact(cover)] = None
-    return PrefixList(f"bogons_{family}", family, tuple(sorted(rules, key=lambda r: (_order(r.prefix), r.low))))
+    """The standard bogons; excepted are exactly the prefixes that this plan gives to somebody."""
+    bogons = [ip_network(text) for text in _BOGONS[family]]
+    spared = {prefix for prefix in _of(given, family) if any(bogon.overlaps(prefix) for bogon in bogons)}
+    return PrefixList(
+        f"bogons_{family}",
+        family,
+        tuple(orlonger(bogon) for bogon in bogons),
+        tuple(orlonger(prefix) for prefix in sorted(spared, key=_order)),
+    )
 
 
 def bogon_as_list(given: Iterable[int]) -> AsList:
@@ -407,23 +400,6 @@ def _of(prefixes: Iterable[IPNetwork], family: int) -> list[IPNetwork]:
 
 def _order(prefix: IPNetwork) -> tuple[int, int]:
     return int(prefix.network_address), prefix.prefixlen
-
-
-def _subtract(whole: IPNetwork, parts: list[IPNetwork]) -> list[IPNetwork]:
-    left: list[IPNetwork] = [whole]
-    for part in sorted(parts, key=_order):
-        left = [rest for network in left for rest in _without(network, part)]
-    return left
-
-
-def _without(network: IPNetwork, part: IPNetwork) -> list[IPNetwork]:
-    if not network.overlaps(part):
-        return [network]
-    if part.prefixlen <= network.prefixlen:
-        return []
-    if isinstance(network, IPv4Network) and isinstance(part, IPv4Network):
-        return list(network.address_exclude(part))
-    return list(network.address_exclude(part))  # type: ignore[arg-type]
 
 
 def _cut(low: int, high: int, asn: int) -> list[tuple[int, int]]:

@@ -45,6 +45,11 @@ def as_list_name(name: str) -> str:
     return symbol("ases", name)
 
 
+def except_name(name: str) -> str:
+    """Return the symbol of a prefix list's exceptions."""
+    return symbol("except", name)
+
+
 def policy_name(name: str) -> str:
     """Return the symbol of a policy's function."""
     return symbol("policy", name)
@@ -53,6 +58,7 @@ def policy_name(name: str) -> str:
 def bird_sets(prefix_lists: tuple[PrefixList, ...], as_lists: tuple[AsList, ...]) -> tuple[BirdSet, ...]:
     """Return the constants of a node. Empty lists have none: BIRD cannot type `[]`, their conditions say false."""
     prefixes = [BirdSet(list_name(found.name), _join(map(_prefixes, found.rules))) for found in prefix_lists]
+    prefixes += [BirdSet(except_name(found.name), _join(map(_prefixes, found.exceptions))) for found in prefix_lists]
     ases = [
         BirdSet(as_list_name(found.name), _join(f"{low}..{high}" for low, high in found.ranges)) for found in as_lists
     ]
@@ -91,6 +97,8 @@ def _conditions(match: Match, family: int, known: frozenset[str]) -> list[str]:
     found = []
     if match.prefixes is not None:
         found.append(_in_set("net", list_name(match.prefixes), known))
+        if except_name(match.prefixes) in known:
+            found.append(f"net !~ {except_name(match.prefixes)}")
     if match.as_path_has is not None:
         found.append(_in_set("bgp_path", as_list_name(match.as_path_has), known))
     if match.communities:

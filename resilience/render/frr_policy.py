@@ -91,7 +91,11 @@ class FrrPolicies:
     def add_prefix_list(self, prefix_list: PrefixList) -> None:
         """Add a list; one without rules becomes a list that matches nothing (FRR's own empty list matches all)."""
         ip = _ip(prefix_list.family)
-        entries = tuple(_prefix_entry(rule.prefix.with_prefixlen, rule.low, rule.high) for rule in prefix_list.rules)
+        entries = tuple(
+            _prefix_entry(word, rule.prefix.with_prefixlen, rule.low, rule.high)
+            for word, rules in (("deny", prefix_list.exceptions), ("permit", prefix_list.rules))
+            for rule in rules
+        )
         nothing = ("deny any",)
         self.prefix_lists.append((ip, FrrList(identifier(prefix_list.name), entries or nothing)))
 
@@ -189,9 +193,9 @@ def _ip(family: int) -> str:
     return "ip" if family == 4 else "ipv6"
 
 
-def _prefix_entry(prefix: str, low: int, high: int) -> str:
+def _prefix_entry(word: str, prefix: str, low: int, high: int) -> str:
     """Write a rule; FRR wants `ge` above the prefix's own length and leaves out what follows from it."""
     length = int(prefix.rpartition("/")[2])
     lower = f" ge {low}" if low > length else ""
     upper = f" le {high}" if high > length else ""
-    return f"permit {prefix}{lower}{upper}"
+    return f"{word} {prefix}{lower}{upper}"

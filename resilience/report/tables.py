@@ -205,7 +205,8 @@ def _show_match(node: Node, match: Match) -> str:
 def _show_prefixes(prefixes: PrefixList | None, name: str) -> str:
     """Write a short list out, a long one (bogons) by its name and length."""
     if prefixes is None or len(prefixes.rules) > 3:
-        return f"{name} ({len(prefixes.rules)} prefixes)" if prefixes else name
+        spared = f", {len(prefixes.exceptions)} excepted" if prefixes and prefixes.exceptions else ""
+        return f"{name} ({len(prefixes.rules)} prefixes{spared})" if prefixes else name
     return ", ".join(map(_show_rule, prefixes.rules))
 
 
