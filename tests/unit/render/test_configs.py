@@ -216,7 +216,7 @@ def test_ospf_runs_on_both_families_with_bfd(platform: Platform) -> None:
     else:
         assert "protocol ospf v2 b_ospf4" in text
         assert "protocol ospf v3 b_ospf6" in text
-        assert "stubnet 10.255.0.1/32;" in text
+        assert "stubnet 10.255.0.1/32 { cost 0; };" in text
         assert "stubnet 2001:db8:64ff::1/128;" in text
         assert text.count("bfd yes;") == 2
 
