@@ -96,8 +96,8 @@ class Measurement:
             attempts = self.users.attempts(flow)
             return Measured(
                 tcp=measure_wait(attempts, start_ns, end_ns),
-                resolution_ms=measure_gap_ms(attempts, start_ns, end_ns)
-                + self.users.slowest_service_ms(flow, start_ns, end_ns),
+                resolution_ms=measure_gap_ms(attempts, start_ns, end_ns),
+                excess_ms=self.users.slowest_service_ms(flow, start_ns, end_ns),
             )
         records = {way: self.streams.record((flow, way)) for way in Way}
         resolutions = [

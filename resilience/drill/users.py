@@ -23,8 +23,8 @@ from resilience.model.journal import TcpWait
 from resilience.model.plan import Endpoint, Flow, ListenerKind
 
 _PACE_NS = 20_000_000
-_NS_AN_ATTEMPT = 5_000_000
-"""Attempts of all flows together stay below 200 a second: daemons need the processors to converge."""
+_NS_AN_ATTEMPT = 8_000_000
+"""Attempts of all flows together stay at 125 a second: daemons and services need the processors too."""
 _SLOW_FACTOR = 5
 _NS_IN_MS = 1_000_000
 

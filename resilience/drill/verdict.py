@@ -29,6 +29,8 @@ class Measured:
     resolution_ms: float
     answers: bool = False
     """The return stream answers the forward one (anycast): while that is out, nothing is known of the return."""
+    excess_ms: float = 0.0
+    """How much of a user's wait may be the service's own slowness: the network's part is at least that much less."""
 
     @property
     def outage_ms(self) -> float:
@@ -87,7 +89,7 @@ def judge_outage(measured: Measured, limit_ms: int | None) -> Judgement:
 def _judge_limit(measured: Measured, limit: int) -> Judgement:
     at_least = "≥ " if measured.censored else ""
     outage = f"{_way_words(measured)} {at_least}{show_duration(measured.outage_ms)}"
-    if measured.outage_ms - measured.resolution_ms > limit:
+    if measured.outage_ms - measured.resolution_ms - measured.excess_ms > limit:
         return Judgement(Verdict.FAIL, f"{outage}, more than {show_duration(limit)}")
     if measured.censored:
         return Judgement(Verdict.UNKNOWN, f"{outage}, and measuring ended before it was over")
@@ -95,15 +97,21 @@ def _judge_limit(measured: Measured, limit: int) -> Judgement:
         return Judgement(
             Verdict.UNKNOWN,
             f"{outage}, too close to {show_duration(limit)} to tell with a resolution of "
-            f"{show_duration(measured.resolution_ms)}",
+            f"{show_duration(measured.resolution_ms)}{_excess_words(measured)}",
         )
     return Judgement(Verdict.PASS, f"{outage}, within {show_duration(limit)}")
+
+
+def _excess_words(measured: Measured) -> str:
+    if measured.excess_ms < measured.resolution_ms:
+        return ""
+    return f" and a service that took up to {show_duration(measured.excess_ms)} at its own host"
 
 
 def _judge_nothing_lost(measured: Measured) -> Judgement:
     """`within: 0s`: no packet may be lost."""
     if measured.tcp is not None:
-        if measured.tcp.failed or measured.tcp.wait_ms >= TCP_RETRANSMISSION_MS + measured.resolution_ms:
+        if measured.tcp.failed or measured.tcp.wait_ms >= TCP_RETRANSMISSION_MS + measured.excess_ms:
             return Judgement(Verdict.FAIL, f"a user waited {show_duration(measured.tcp.wait_ms)}, none was promised to")
         return Judgement(Verdict.PASS, "no user had to wait")
     if measured.lost:
@@ -151,7 +159,8 @@ def _compare_wait(measured: Measured, predictions: tuple[Prediction, ...]) -> st
     if not all(prediction.reachable for prediction in predictions):
         return "" if measured.tcp.censored else "predicted to stay unreachable, and users were served again"
     worst = max(predictions, key=lambda prediction: prediction.high_ms)
-    high = sum(prediction.high_ms for prediction in predictions) + TCP_RETRANSMISSION_MS + measured.resolution_ms
+    high = sum(prediction.high_ms for prediction in predictions) + TCP_RETRANSMISSION_MS
+    high += measured.resolution_ms + measured.excess_ms
     if measured.tcp.wait_ms > high:
         return f"a user: {_outside(measured.tcp.wait_ms, worst, at_least=measured.tcp.censored)}"
     return ""
@@ -225,7 +234,7 @@ def judge_run(verdicts: Iterable[Verdict], control: Verdict) -> Verdict:
 def is_certain(measured: Measured, limit_ms: int | None, predictions: Sequence[Prediction]) -> bool:
     """Say whether a flow that is still out has certainly failed, with nothing more to learn from waiting."""
     limit = RECOVERY_LIMIT_MS if limit_ms is None else limit_ms
-    if not measured.censored or measured.outage_ms - measured.resolution_ms <= limit:
+    if not measured.censored or measured.outage_ms - measured.resolution_ms - measured.excess_ms <= limit:
         return False
     return all(not prediction.reachable for prediction in predictions if _is_out(measured, prediction.direction))
 

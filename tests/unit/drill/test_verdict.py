@@ -104,6 +104,15 @@ def test_what_was_measured_is_held_against_the_limit(
     assert judge_outage(measured, limit_ms).verdict is expected
 
 
+@pytest.mark.parametrize(
+    ("wait_ms", "excess_ms", "expected"),
+    [(600, 850, PASS), (1100, 850, UNKNOWN), (1100, 10, FAIL), (2500, 850, FAIL)],
+)
+def test_a_slow_service_is_not_the_networks_fault(wait_ms: float, excess_ms: float, expected: Verdict) -> None:
+    """What the service took at its own host can only have made a user's wait longer."""
+    assert judge_outage(replace(tcp(wait_ms), excess_ms=excess_ms), 1000).verdict is expected
+
+
 def test_duplicates_are_no_loss() -> None:
     """A packet that came twice came."""
     twice = Stream(sent=10, lost=0, duplicated=5, reordered=2, outage_ms=0, longest_gap_ms=0)
