@@ -377,6 +377,9 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
     node.prefix_lists[exact_name] = prefix_list(exact_name, family, customer.prefixes)
     node.prefix_lists[inside_name] = prefix_list(inside_name, family, customer.prefixes, longer=True)
     draining = is_draining(draft, f"customer {customer.name}") or router_drains(draft, router)
+    # A default route cannot say that its sender is leaving; once withdrawn, the customer's other router takes over.
+    withdrawn = draining and len(customer.routers) > 1
+    gives_default = customer.send is not Send.FULL and not withdrawn
     suffix = identifier(f"{customer.name}_ipv{family}")
     imports = customer_import(
         f"import_{suffix}",
@@ -388,7 +391,9 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         site=site_number(draft, router),
         draining=draining,
     )
-    exports = customer_export(f"export_{suffix}", family, asn=network.asn, send=customer.send, draining=draining)
+    exports = customer_export(
+        f"export_{suffix}", family, asn=network.asn, send=customer.send, default=gives_default, draining=draining
+    )
     node.policies += [imports, exports]
     return SessionEnd(
         node=router,
@@ -403,7 +408,7 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         bfd=customer.bfd,
         password=customer.password,
         maximum_prefixes=len(customer.prefixes) + _MARGIN,
-        default_originate=customer.send is not Send.FULL,
+        default_originate=gives_default,
         draining=draining,
     )
 

@@ -360,11 +360,11 @@ def _announce(
     )
 
 
-def customer_export(name: str, family: int, *, asn: int, send: Send, draining: bool) -> Policy:
-    """What we announce to a customer: a default route, everything, or both."""
+def customer_export(name: str, family: int, *, asn: int, send: Send, default: bool, draining: bool) -> Policy:
+    """What we announce to a customer: a default route, everything, or both; `default` false: none for now."""
     added = (GRACEFUL_SHUTDOWN,) if draining else ()
     terms: list[Term] = []
-    if send is not Send.FULL:
+    if default:
         terms.append(
             Term(
                 name="default",

@@ -211,6 +211,14 @@ def test_draining_an_uplink_lowers_it_both_ways() -> None:
     assert exported.prepend == 3
 
 
+def test_a_draining_router_takes_its_default_route_back_from_a_customer_with_another() -> None:
+    """The multi-homed customer moves to its other router before anything is taken down."""
+    plan, _ = make_plan(small_network(), draining=["router r1"])
+
+    ends = {s.ends[0].node: s.ends[0].default_originate for s in plan.sessions if s.name.startswith("bank-")}
+    assert ends == {"r1": False, "r2": True}
+
+
 def test_draining_a_router_drains_its_sessions_and_its_igp() -> None:
     """And says so to its own AS with the lowest preference."""
     plan, _ = make_plan(small_network(), draining=["router r1"])
