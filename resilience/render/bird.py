@@ -18,6 +18,7 @@ from resilience.model.plan import (
 from resilience.model.policy import Relation
 from resilience.render.banner import banner
 from resilience.render.bird_policy import BirdPolicy, BirdSet, bird_policy, bird_sets, policy_name
+from resilience.render.drain import ospf_cost
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, interface_name, seconds, symbol
 
@@ -100,6 +101,7 @@ class BirdSession:
     add_path: str | None
     maximum_prefixes: int | None
     default_originate: bool
+    draining: bool
     everything: str
     validates: bool
     """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
@@ -115,7 +117,6 @@ class BirdView:
     router_id: str
     asn: int | None
     multipath: int
-    draining: bool
     rpki: tuple[tuple[str, int], ...]
     sets: tuple[BirdSet, ...]
     policies: tuple[BirdPolicy, ...]
@@ -146,7 +147,6 @@ def view_bird(plan: Plan, node: Node, resolve: ResolveSecret) -> BirdView:
         router_id=str(node.router_id),
         asn=node.asn,
         multipath=node.multipath,
-        draining=node.draining,
         rpki=tuple((str(server.address), server.port) for server in node.rpki),
         sets=sets,
         policies=tuple(bird_policy(policy, node.asn or 0, known) for policy in node.policies),
@@ -206,7 +206,10 @@ def _ospf(node: Node) -> tuple[BirdOspf, ...]:
             loopbacks=tuple(str(a.interface.network) for a in node.loopbacks if a.ip.version == family),
             interfaces=tuple(
                 BirdOspfInterface(
-                    interface_name(i.name), i.ospf.cost, i.ospf.passive, i.bfd is not None and not i.ospf.passive
+                    interface_name(i.name),
+                    ospf_cost(node, i.ospf),
+                    i.ospf.passive,
+                    i.bfd is not None and not i.ospf.passive,
                 )
                 for i in node.interfaces
                 if i.ospf is not None and any(a.ip.version == family for a in i.addresses)
@@ -257,6 +260,7 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         add_path=_ADD_PATH[local.add_path, remote.add_path],
         maximum_prefixes=local.maximum_prefixes,
         default_originate=local.default_originate,
+        draining=local.draining,
         everything=_EVERYTHING[session.family],
         validates=_validates(node, local.import_policy),
         import_policy=policy_name(local.import_policy) if local.import_policy else None,

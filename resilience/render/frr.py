@@ -20,12 +20,14 @@ from resilience.model.plan import (
 )
 from resilience.model.policy import Relation
 from resilience.render.banner import banner
+from resilience.render.drain import ospf_cost
 from resilience.render.frr_policy import DISCARD, FrrList, FrrMap, FrrPolicies
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, identifier, interface_name, seconds
 
 ACCEPT_ALL = "accept-all"
 """Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
+DRAINED = "default-drained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class FrrNeighbor:
     """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
     graceful_restart: bool
     default_originate: bool
+    draining: bool
     next_hop_self: bool
     route_reflector_client: bool
     add_path: bool
@@ -125,7 +128,6 @@ class FrrView:
     cluster_id: str | None
     multipath: int
     ospf: bool
-    draining: bool
     rpki: tuple[tuple[str, int], ...]
     bfd: tuple[FrrBfd, ...]
     statics: tuple[FrrStatic, ...]
@@ -135,6 +137,8 @@ class FrrView:
     prefix_lists: tuple[tuple[str, FrrList], ...]
     maps: tuple[FrrMap, ...]
     accept_all: str | None
+    drained_default: str | None
+    """Route map for default routes towards those who should use another way; empty: nobody should."""
     neighbors: tuple[FrrNeighbor, ...]
     families: tuple[FrrFamily, ...]
     hello_s: int = OSPF_HELLO_S
@@ -156,7 +160,6 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         cluster_id=str(node.cluster_id) if node.cluster_id else None,
         multipath=node.multipath,
         ospf=node.ospf,
-        draining=node.draining,
         rpki=tuple((str(server.address), server.port) for server in node.rpki),
         bfd=_profiles(node, around),
         statics=statics + (_discards() if policies.discarding else ()),
@@ -166,6 +169,7 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         prefix_lists=tuple(policies.prefix_lists),
         maps=tuple(policies.maps),
         accept_all=ACCEPT_ALL if open_maps else None,
+        drained_default=DRAINED if any(n.draining and n.default_originate for n in neighbors) else None,
         neighbors=neighbors,
         families=tuple(_family(node, neighbors, family) for family in (4, 6)),
     )
@@ -217,7 +221,7 @@ def _discards() -> tuple[FrrStatic, ...]:
 
 def _interfaces(node: Node) -> tuple[FrrInterface, ...]:
     loopbacks = (FrrInterface("lo", "", _igp_families(node.loopbacks), passive=True),) if node.ospf else ()
-    return (*loopbacks, *(_interface(interface) for interface in node.interfaces))
+    return (*loopbacks, *(_interface(node, interface) for interface in node.interfaces))
 
 
 def _igp_families(addresses: tuple[Address, ...]) -> tuple[str, ...]:
@@ -225,7 +229,7 @@ def _igp_families(addresses: tuple[Address, ...]) -> tuple[str, ...]:
     return tuple(name for version, name in ((4, "ip ospf"), (6, "ipv6 ospf6")) if version in versions)
 
 
-def _interface(interface: Interface) -> FrrInterface:
+def _interface(node: Node, interface: Interface) -> FrrInterface:
     name, text = interface_name(interface.name), description(f"to {interface.peer}, {interface.segment}")
     if interface.ospf is None:
         return FrrInterface(name, text, ())
@@ -234,7 +238,7 @@ def _interface(interface: Interface) -> FrrInterface:
         name=name,
         description=text,
         families=_igp_families(interface.addresses),
-        cost=interface.ospf.cost,
+        cost=ospf_cost(node, interface.ospf),
         passive=passive,
         bfd=None if passive else _profile_name(interface.bfd),
     )
@@ -263,6 +267,7 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
         discards=external and local.import_policy in policies.discarding,
         graceful_restart=local.graceful_restart,
         default_originate=local.default_originate,
+        draining=local.draining,
         next_hop_self=local.next_hop_self,
         route_reflector_client=local.route_reflector_client,
         add_path=local.add_path,

@@ -222,13 +222,15 @@ def test_ospf_runs_on_both_families_with_bfd(platform: Platform) -> None:
 
 
 def test_a_draining_router_asks_for_no_transit(platform: Platform) -> None:
-    """Maximum metric in both OSPF versions (RFC 6987)."""
+    """Its links cost the most in both OSPF versions (RFC 6987); what hangs on it costs what it did."""
     plan = make_the_plan(platform)
-    interface = replace(plan.nodes["gw"].interfaces[0], ospf=OspfInterface(cost=7))
-    plan = with_node(plan, "gw", ospf=True, interfaces=(interface,), draining=True)
+    first, second = plan.nodes["gw"].interfaces
+    link = replace(first, ospf=OspfInterface(cost=7))
+    attached = replace(second, ospf=OspfInterface(cost=5, passive=True))
+    plan = with_node(plan, "gw", ospf=True, interfaces=(link, attached), draining=True)
     text = daemon_text(plan, platform)
-    words = ("max-metric router-lsa administrative", "stub-router administrative")
-    assert all(word in text for word in words) if platform is Platform.FRR else text.count("stub router yes;") == 2
+    assert len(re.findall(r"\bcost 65535\b", text)) == 2
+    assert not re.search(r"\bcost 7\b", text)
 
 
 def test_bird_never_hands_connected_routes_to_the_kernel() -> None:
@@ -244,3 +246,14 @@ def test_a_promised_default_route_leaves_clean() -> None:
     text = text_of(plan, "gw", "bird.conf")
     assert "if net = 0.0.0.0/0 then {\n        bgp_path.empty;" in text
     assert 'if proto = "b_default4" then reject;' in text  # towards everybody else, and towards the kernel
+
+
+def test_a_draining_end_asks_to_be_avoided(platform: Platform) -> None:
+    """The default route that it promised carries the community and a longer path."""
+    plan = with_ends(make_the_plan(platform), "alpha-ipv4", {"default_originate": True, "draining": True})
+    text = daemon_text(plan, platform)
+    if platform is Platform.FRR:
+        assert "neighbor 192.0.2.1 default-originate route-map default-drained\n" in text
+        assert " set community graceful-shutdown additive\n set as-path prepend 64500 64500 64500\n" in text
+    else:
+        assert "bgp_community.add((65535, 0));\n" + "        bgp_path.prepend(64500);\n" * 3 in text
