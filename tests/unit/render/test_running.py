@@ -129,3 +129,15 @@ def await_legs(lab: Lab, family: str, expected: set[str]) -> None:
     while (found := legs(lab, family)) != expected:
         assert time.monotonic() < deadline, f"{family}: {found}, expected {expected}"
         time.sleep(0.1)
+
+
+@pytest.mark.lab
+def test_a_drained_router_is_reached_over_both_families(tmp_path: Path) -> None:
+    """It starts, holds its sessions and keeps its way to the others: draining is no failure."""
+    (tmp_path / "network.yaml").write_text(INTENT)
+    plan, _ = make_plan(read_intent(tmp_path), draining=("router gw",))
+    with open_lab(plan, render_configs(plan)) as lab:
+        for node, far in (("core", "gw"), ("gw", "core")):
+            for address in plan.nodes[far].loopbacks:
+                route = lab.run(node, ["ip", "route", "get", str(address.ip)]).stdout
+                assert " dev ln-" in route, route
