@@ -1,9 +1,9 @@
 """Handing FRR's daemons their own sections of `frr.conf` as they start.
 
-On a router one `vtysh -b` reads the integrated file and tells each daemon its lines, one by one. FRR's daemons read the
-same lines from a file of their own as well, side by side while they start and without a vtysh for each router. So a lab
-deals the file out, line for line; a test compares the running configurations of both ways. A file with a section that is
-not known here goes the router's way.
+On a router one `vtysh -b` reads the integrated file and tells each daemon its lines, one by one. FRR's daemons read
+the same lines from a file of their own as well, side by side while they start and without a vtysh for each router. So
+a lab deals the file out, line for line; a test compares the running configurations of both ways. A file with a section
+that is not known here goes the router's way.
 """
 
 from __future__ import annotations
