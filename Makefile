@@ -12,13 +12,15 @@ CODE    := resilience tests benchmarks docs
 SHIPPED := $(shell find resilience templates inventories schema -type f -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: drill test test-unit lint format types docs bench programs clean
+.PHONY: drill test ready test-unit lint format types docs bench programs print-as-root clean
 
 drill: programs .venv/run.stamp  ## declare, render, build, break and measure the ten-line network
 	$(AS_ROOT) $(BIN)/resilience drill $(NETWORK)
 
-test: programs lint types build/wheel.stamp  ## everything; the tests run against the built wheel
+test: ready  ## everything; the tests run against the built wheel
 	$(AS_ROOT) RESILIENCE_TESTS=wheel $(WHEEL)/pytest -p no:cacheprovider
+
+ready: programs lint types build/wheel.stamp  ## all of `test` but pytest itself
 
 test-unit: .venv/dev.stamp  ## what needs neither root nor daemons, against the checkout
 	$(BIN)/pytest -m "not lab and not daemons and not wheel"
@@ -75,6 +77,9 @@ build/netlab.stamp:
 	$(PYTHON) -m venv --clear build/netlab
 	build/netlab/bin/python -m pip install --quiet networklab || echo "netlab could not be installed"
 	@touch $@
+
+print-as-root:
+	@echo $(AS_ROOT)
 
 clean:
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache
