@@ -298,8 +298,16 @@ def test_a_frozen_daemon_does_not_run_and_does_not_die(lab: Lab, router: str) ->
     """It is stopped (SIGSTOP) and goes on after healing."""
     pid = next(daemon.pid for daemon in lab.daemons(router) if daemon.name in {"bird", "bgpd"})
     with broken(lab, FaultKind.FREEZE, router):
-        assert process_state(pid) == "T"
-    assert process_state(pid) != "T"
+        assert state_within(5.0, pid, stopped=True) == "T"
+    assert state_within(5.0, pid, stopped=False) != "T"
+
+
+def state_within(limit_s: float, pid: int, *, stopped: bool) -> str:
+    """Return a process's state once it is stopped, or no longer is: a signal arrives when the process next runs."""
+    deadline = time.monotonic() + limit_s
+    while (process_state(pid) == "T") is not stopped and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process_state(pid)
 
 
 def process_state(pid: int) -> str:
