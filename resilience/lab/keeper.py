@@ -20,6 +20,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import sys
 import threading
 import traceback
@@ -43,6 +44,22 @@ _BOOTING: Final = max(4, 2 * (os.cpu_count() or 1))
 """How many nodes start at the same time: enough to use every core while some wait."""
 
 
+CRASH_LOGS = "/var/tmp/frr"  # noqa: S108 - FRR's own choice, which no option changes
+
+
+def _hide_crash_logs() -> None:
+    """Give FRR's crash logs a private, empty file system that goes with the lab.
+
+    FRR makes this folder at its first start on a system and keeps it. Everybody may write beside it, so what stands
+    there under its name is not believed: a link would lead the mount elsewhere.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(CRASH_LOGS, 0o755)  # noqa: PTH102 - beside os.lstat, which must not follow links
+    if not stat.S_ISDIR(os.lstat(CRASH_LOGS).st_mode):
+        raise LabError(f"{CRASH_LOGS} is not a folder", hint="remove it: FRR keeps its crash logs there")
+    mount("none", CRASH_LOGS, "tmpfs")
+
+
 class Keeper:
     """Builds a lab and answers for it."""
 
@@ -57,7 +74,7 @@ class Keeper:
     def build(self, progress: Callable[[str, int, int], None]) -> None:
         """Make namespaces and cables, then start every node."""
         mount("none", "/", flags=MS_REC | MS_PRIVATE)
-        mount("none", "/var/tmp", "tmpfs")  # noqa: S108 - FRR's crash logs: a private, empty file system, gone with us
+        _hide_crash_logs()
         if os.path.exists("/dev/log"):  # noqa: PTH110 - a dangling link must count as absent
             mount("/dev/null", "/dev/log", flags=1 << 12)
         self._base_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
