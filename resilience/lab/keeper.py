@@ -73,7 +73,13 @@ class Keeper:
 
     def build(self, progress: Callable[[str, int, int], None]) -> None:
         """Make namespaces and cables, then start every node."""
-        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        try:
+            mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        except OSError as error:
+            hint = "in a plain chroot it is not; pivot_root into a mounted folder instead, or use a container"
+            raise LabError(
+                "the root folder is not a mount point, so a lab's mounts cannot be private", hint=hint
+            ) from error
         _hide_crash_logs()
         if os.path.exists("/dev/log"):  # noqa: PTH110 - a dangling link must count as absent
             mount("/dev/null", "/dev/log", flags=1 << 12)
