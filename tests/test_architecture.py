@@ -23,8 +23,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "render": _PLAN_READERS,
     "lab": _LAB,
     "drill": _LAB | {"lab", "analysis"},
+    "proof": _LAB | {"intent", "lab"},
     "report": frozenset({"errors", "model"}),
-    "cli": _LAB | {"intent", "lab", "analysis", "drill", "report"},
+    "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "report"},
     "__main__": frozenset({"cli"}),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

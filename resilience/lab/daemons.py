@@ -16,6 +16,8 @@ from resilience.model.configs import ConfigFile
 
 _RELOAD_LIMIT_S: Final = 60
 _FRR_RELOAD: Final = "/usr/lib/frr/frr-reload.py"
+_READERS: Final = {"nftables.conf": ("nft", "-f", "-"), "sysctl.conf": ("sysctl", "--quiet", "--load=-")}
+"""Programs that read a file from their standard input."""
 _WHO_ANSWERS: Final = (("ospf6", "ospf6d"), ("ospf", "ospfd"), ("bfd", "bfdd"), ("bgp", "bgpd"), ("rpki", "bgpd"))
 
 
@@ -73,16 +75,24 @@ def frr_command(lab: Lab, node: str, command: str, daemon: str | None = None) ->
 
 
 def reload_configs(lab: Lab, node: str, files: Iterable[ConfigFile]) -> None:
-    """Load other configuration files of the routing daemon into a running node, as deployment would.
+    """Load other configuration files into a running node, as deployment would.
 
-    BIRD reconfigures what has changed; FRR's own frr-reload.py works the difference out and applies it. The node's
-    start-up files stay as they are.
+    BIRD reconfigures what has changed; FRR's own frr-reload.py works the difference out and applies it; nftables
+    replaces our table as a whole. Files of other kinds are left alone. The node's start-up files stay as they are.
     """
     for file in files:
         if file.path == "bird.conf":
             _reload_bird(lab, node, file.text)
         elif file.path == "frr.conf":
             _reload_frr(lab, node, file.text)
+        elif file.path in _READERS:
+            _read_in(lab, node, _READERS[file.path], file.text)
+
+
+def _read_in(lab: Lab, node: str, reader: tuple[str, ...], text: str) -> None:
+    done = lab.run(node, reader, stdin=text)
+    if done.exit_code != 0:
+        raise LabError(f"{reader[0]} of {node} did not take its new configuration: {done.stderr.strip()}")
 
 
 def _reload_bird(lab: Lab, node: str, text: str) -> None:

@@ -1,0 +1,16 @@
+"""The scenarios, chapter by chapter; `SCENARIOS` is the table of everything that is safe by default."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from resilience.proof.scenario import Scenario
+from resilience.proof.scenarios import packets, restarts, routes_in, routes_out, sessions
+
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    *routes_in.SCENARIOS,
+    *routes_out.SCENARIOS,
+    *sessions.SCENARIOS,
+    *packets.SCENARIOS,
+    *restarts.SCENARIOS,
+)
