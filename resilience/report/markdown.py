@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from resilience.model.explanation import Explanation
 from resilience.model.findings import Finding, Findings
 from resilience.model.journal import DrillResult, FlowResult, Journal, Prediction, Verdict, Way
 from resilience.report.text import escape_markdown
+from resilience.report.told import CLOSING, Story, ToldPart, ToldRule, Variants, counts_lists, tell
 from resilience.report.words import (
     show_bounds,
     show_failure_time,
@@ -35,6 +37,41 @@ def write_findings(findings: Findings) -> str:
 def _finding_row(finding: Finding) -> tuple[object, ...]:
     where = finding.at if finding.at and finding.at.line else ""
     return finding.severity, finding.subject, finding.message, finding.remedy, finding.rule, where
+
+
+def write_explanation(explanation: Explanation) -> str:
+    """Return an explanation as a Markdown document."""
+    closing = ("", escape_markdown(CLOSING)) if counts_lists(explanation) else ()
+    stories = (line for story in tell(explanation) for line in _story_lines(story))
+    title = f"# {escape_markdown(explanation.name)} in {escape_markdown(explanation.network)}"
+    return _join((title, *stories, *closing))
+
+
+def _story_lines(story: Story) -> Iterator[str]:
+    yield from ("", f"## {escape_markdown(story.title)}")
+    for part in story.parts:
+        yield from ("", f"### {escape_markdown(part.heading)}", "")
+        yield from _part_lines(part)
+
+
+def _part_lines(part: ToldPart) -> Iterator[str]:
+    if part.lead:
+        yield f"{_variants(part.lead)}."
+    if part.rules:
+        yield from ("", _row(("", "", "rule", "when", "then", "because")), _row("---" for _ in range(6)))
+        yield from map(_rule_row, part.rules)
+        yield ""
+    yield from (f"- **{escape_markdown(subject)}**: {_variants(told)}" for subject, told in part.statements)
+
+
+def _rule_row(rule: ToldRule) -> str:
+    verdict = "accept" if rule.accept else "**refuse**"
+    words = (_variants(told) for told in (rule.when, rule.then, rule.why))
+    return _row((str(rule.number), verdict, escape_markdown(rule.name), *words))
+
+
+def _variants(texts: Variants) -> str:
+    return "<br>".join(map(escape_markdown, texts))
 
 
 def write_journal(journal: Journal) -> str:

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from resilience.model.explanation import Explanation
 from resilience.model.findings import Finding, Findings, Severity
 from resilience.model.journal import DrillResult, Event, FlowResult, Journal, Prediction, Verdict, Way
 from resilience.report.tables import Table, show_cell
 from resilience.report.text import show_safely
+from resilience.report.told import CLOSING, Story, ToldPart, ToldRule, Variants, counts_lists, tell
 from resilience.report.words import (
     show_bounds,
     show_failure_time,
@@ -67,6 +69,48 @@ def _show_finding(finding: Finding, console: Console) -> None:
     console.print(line)
     if finding.remedy:
         console.print(Text.assemble("    remedy: ", _text(finding.remedy)))
+
+
+def show_explanation(explanation: Explanation, console: Console) -> None:
+    """Show what goes in and out of each session, and why."""
+    for number, story in enumerate(tell(explanation)):
+        if number:
+            console.print()
+        _show_story(story, console)
+    if counts_lists(explanation):
+        console.print()
+        console.print(_text(CLOSING))
+
+
+def _show_story(story: Story, console: Console) -> None:
+    console.print(Text(show_safely(story.title), "bold"))
+    for part in story.parts:
+        console.print()
+        console.print(Text(show_safely(part.heading), "bold"))
+        for line in part.lead:
+            console.print(_text(line))
+        _print_grid(_story_grid(part), console)
+
+
+def _story_grid(part: ToldPart) -> RichTable:
+    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for rule in part.rules:
+        verdict = ("accept", "green") if rule.accept else ("refuse", "bold red")
+        grid.add_row(Text.assemble(f"{rule.number:>4} ", verdict, " ", _text(rule.name)), _lines(*_rule_lines(rule)))
+    for subject, told in part.statements:
+        grid.add_row(_text(f"  {subject}"), _lines(*told))
+    return grid
+
+
+def _rule_lines(rule: ToldRule) -> Variants:
+    why = tuple(f"because: {text}" for text in rule.why)
+    return *rule.when, *(f"then: {text}" for text in rule.then), *why
+
+
+def _lines(*texts: str) -> Text:
+    return Text("\n").join(map(_text, texts))
 
 
 def show_journal(journal: Journal, console: Console) -> None:
