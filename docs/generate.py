@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 import typer
+from protections import write_page
 
 from resilience import errors
 from resilience.cli.app import app
@@ -34,6 +35,7 @@ def generate() -> Mapping[str, str]:
         "docs/reference/language.md": _language_page(),
         "docs/reference/intent-errors.md": _errors_page(),
         "docs/reference/exit-codes.md": _exit_codes_page(),
+        "docs/reference/safe-by-default.md": write_page(NOTE),
         **{f"docs/reference/{_short(name)}.md": _document_page(name) for name in DOCUMENTS},
         **{f"schema/{_short(name)}.schema.json": _schema_text(name) for name in DOCUMENTS},
     }

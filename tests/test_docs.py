@@ -73,6 +73,7 @@ PAGES_WITH_LABS = [pytest.param(page, id=page_name(page)) for page in PAGES if i
 @cache
 def generated() -> Mapping[str, str]:
     """Return what `docs/generate.py` would write."""
+    sys.path.insert(0, str(ROOT / "docs"))  # as when it runs as a script: it has a module beside it
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
     assert spec is not None
     assert spec.loader is not None

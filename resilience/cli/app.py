@@ -16,10 +16,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from resilience.cli import check, drain, drill, init, lab, lock, render, schema, show
+from resilience.cli import check, drain, drill, init, lab, lock, prove, render, schema, show
 from resilience.errors import ExitCode, ResilienceError
 
-COMMANDS = (init, check, show, render, lock, lab, drill, drain, schema)
+COMMANDS = (init, check, show, render, lock, lab, drill, drain, prove, schema)
 """Each has `register(app)`. The order is the order of the help: the order in which people meet them."""
 
 DEBUG = "RESILIENCE_DEBUG"

@@ -2,7 +2,8 @@
 
 ::
 
-    proof = prove(choose(["bogon-prefixes"]), [Platform.FRR], jobs=1)
+    [scenario] = choose(["bogon-prefixes"])
+    proof = prove([(scenario, Platform.FRR)], jobs=1)
     print(proof.verdict)
 """
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
+from types import FrameType
+from typing import NoReturn
 
 from resilience.errors import UnknownName
 from resilience.model.network import Platform
@@ -40,15 +43,18 @@ def default_jobs() -> int:
 
 
 def prove(
-    scenarios: Iterable[Scenario],
-    platforms: Sequence[Platform],
+    attempts: Iterable[tuple[Scenario, Platform]],
     *,
     jobs: int,
     tell: Callable[[Cell], None] = lambda _cell: None,
 ) -> Proof:
-    """Try each scenario on each platform; `tell` hears of each cell as soon as it is known."""
+    """Try scenarios on platforms, `jobs` at a time; `tell` hears of each cell as soon as it is known.
+
+    Raises:
+        EnvironmentLacks: labs cannot run here.
+    """
     started = time.monotonic()
-    wanted = [(scenario.name, platform) for scenario in scenarios for platform in platforms]
+    wanted = [(scenario.name, platform) for scenario, platform in attempts]
     cells: dict[tuple[str, Platform], Cell] = {}
     for cell in _try_all(wanted, jobs):
         cells[cell.scenario, cell.platform] = cell
@@ -76,12 +82,28 @@ def _try_all(wanted: Sequence[tuple[str, Platform]], jobs: int) -> Iterator[Cell
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Give processes to try scenarios in; when the caller leaves early, each takes its lab away and ends."""
     # Processes, since a lab's keeper dies with the thread that started it; spawned, since this one may have threads.
-    pool = ProcessPoolExecutor(max_workers=jobs, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(max_workers=jobs, mp_context=context, initializer=_clean_up_on_signals)
     try:
         yield pool
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - before:
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _clean_up_on_signals() -> None:
+    """Let a process leave through every `finally`, so that no lab stays behind."""
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _try_by_name(name: str, platform: Platform) -> Cell:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from resilience.errors import ResilienceError
+from resilience.errors import EnvironmentLacks, ResilienceError
 from resilience.intent import read_intent
 from resilience.lab import open_lab
 from resilience.model.configs import Configs
@@ -112,10 +112,16 @@ class _Course:
 
 
 def try_scenario(scenario: Scenario, platform: Platform) -> Cell:
-    """Run a scenario on a platform in a lab of its own. Whatever goes wrong becomes the verdict `unknown`."""
+    """Run a scenario on a platform in a lab of its own. Whatever goes wrong becomes the verdict `unknown`.
+
+    Raises:
+        EnvironmentLacks: labs cannot run here, whatever the scenario.
+    """
     course = _Course()
     try:
         return _try(scenario, platform, course)
+    except EnvironmentLacks:
+        raise
     except ResilienceError as error:
         return course.cell(scenario, platform, ProofVerdict.UNKNOWN, str(error))
 

@@ -15,11 +15,18 @@ from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
 from resilience.model.document import JSON_KEYS, Json
+from resilience.model.explanation import EXPLANATION_SCHEMA, Explanation
 from resilience.model.findings import FINDINGS_SCHEMA, Findings
 from resilience.model.journal import JOURNAL_SCHEMA, Journal
 from resilience.model.network import Position
+from resilience.model.proof import PROOF_SCHEMA, Proof
 
-DOCUMENTS: Mapping[str, type] = {JOURNAL_SCHEMA: Journal, FINDINGS_SCHEMA: Findings}
+DOCUMENTS: Mapping[str, type] = {
+    JOURNAL_SCHEMA: Journal,
+    FINDINGS_SCHEMA: Findings,
+    EXPLANATION_SCHEMA: Explanation,
+    PROOF_SCHEMA: Proof,
+}
 """Each document's name and the type that it is written from."""
 
 _PLAIN: Mapping[type, dict[str, Json]] = {
