@@ -35,11 +35,7 @@ def register(app: typer.Typer) -> None:
 def check(
     net: NetworkArgument,
     *,
-    name: _EXAMPLES = (
-    "\b\nExamples: resilience check inventories/bamako-isp\n"
-    "          resilience check inventories/bamako-isp --explain dakar"
-)
-ExplainOption = None,
+    name: ExplainOption = None,
     as_json: JsonOption = False,
     as_markdown: MarkdownOption = False,
 ) -> None:
