@@ -28,6 +28,7 @@ from resilience.proof.scene import POLL_S, Scene, wait_for
 from resilience.render import render_configs
 
 LIMIT_S: Final = 30.0
+_OTHER: Final = {Platform.FRR: Platform.BIRD, Platform.BIRD: Platform.FRR}
 
 
 class Group(StrEnum):
@@ -72,7 +73,7 @@ class Scenario:
     sources: tuple[str, ...]
     """RFC with section, BCP, MANRS action; each by itself."""
     intent: str
-    """The network as YAML; `PLATFORM` stands for what the routers under attack run."""
+    """The network as YAML; `PLATFORM` stands for what the routers under attack run, `OTHER` for the other platform."""
     guard: Mapping[Platform, tuple[Lines, ...] | Unavailable]
     """The lines that are the protection: shown in the documentation, taken away in the first half."""
     harms: tuple[str, ...]
@@ -85,6 +86,8 @@ class Scenario:
     again: Callable[[Scene], None] = no_action
     """Make the attackers do everything anew, after the protection has been put into place."""
     victims: tuple[str, ...] = ("gw",)
+    draining: tuple[str, ...] = ()
+    """Elements that are being drained, such as `uplink dakar`."""
     limit_s: float = LIMIT_S
     """How long harm may take to appear, and to go."""
 
@@ -129,8 +132,9 @@ def try_scenario(scenario: Scenario, platform: Platform) -> Cell:
 def stage(scenario: Scenario, platform: Platform) -> tuple[Plan, Configs]:
     """Return a scenario's plan and its configurations, hostile ones included, every protection in place."""
     with TemporaryDirectory(prefix="resilience-") as folder:
-        Path(folder, "network.yaml").write_text(scenario.intent.replace("PLATFORM", platform), encoding="utf-8")
-        plan, _ = make_plan(read_intent(Path(folder)))
+        text = scenario.intent.replace("PLATFORM", platform).replace("OTHER", _OTHER[platform])
+        Path(folder, "network.yaml").write_text(text, encoding="utf-8")
+        plan, _ = make_plan(read_intent(Path(folder)), draining=scenario.draining)
     return plan, scenario.hostile(plan, render_configs(plan))
 
 
