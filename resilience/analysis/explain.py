@@ -176,6 +176,6 @@ def _nothing(plan: Plan, name: str, having: Iterable[str]) -> UsageError:
     known |= {session.name: session.name for session in plan.sessions}
     near = dict.fromkeys(known[close] for close in difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0.5))
     return UnknownName(
-        f"no session and nothing with sessions is called {name}",
+        f"no session and nothing with sessions is called {name!r}",
         hint=f"did you mean {' or '.join(near)}?" if near else "`resilience show NET sessions` lists the names",
     )

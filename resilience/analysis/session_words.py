@@ -193,7 +193,8 @@ def _gtsm(view: View) -> str:
         return ""
     if not view.local.ttl_security:
         asked = "" if not view.remote.ttl_security else "; the other end asks for it, so the session cannot come up"
-        return f"off{asked}"
+        filtered = ": the packet filter alone keeps strangers away" if view.node.managed else ""
+        return f"off{filtered}{asked}"
     asked = "" if view.remote.ttl_security else "; the other end does not send so, and the session cannot come up"
     return f"on: only packets that passed no router count, TTL 255 (RFC 5082){asked}"
 

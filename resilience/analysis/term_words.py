@@ -139,7 +139,7 @@ def _actions(speaker: Speaker, term: Term) -> Iterator[str]:
 def _prefix_condition(speaker: Speaker, name: str) -> str:
     found = next((item for item in speaker.node.prefix_lists if item.name == name), None)
     if found is None or not found.rules:
-        return f"the prefix is in list {name}, which is empty"
+        return f"the prefix is in list {name} (which is empty)"
     return f"the prefix is {_prefix_words(found)}{_exception_words(found)}"
 
 
@@ -171,7 +171,7 @@ def _rule_words(rule: PrefixRule) -> str:
 def _as_condition(speaker: Speaker, name: str) -> str:
     found = next((item for item in speaker.node.as_lists if item.name == name), None)
     if found is None or not found.ranges:
-        return f"an AS of the path is in list {name}, which is empty"
+        return f"an AS of the path is in list {name} (which is empty)"
     return f"an AS of the path is {_as_words(found)}"
 
 
