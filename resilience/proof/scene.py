@@ -113,6 +113,12 @@ class Scene:
         """Return the prefixes that a node's BGP has accepted from somebody, of one family."""
         return frozenset(str(route.prefix) for route in self.rib(node, family) if route.neighbor is not None)
 
+    def told(self, node: str, speaker: str, family: int) -> tuple[SeenRoute, ...]:
+        """Return the routes that a node's BGP has accepted from another node, of one family."""
+        around = self.lab.plan.neighbors(node)
+        speakers = {n.remote.address for n in around if n.remote.node == speaker and n.session.family == family}
+        return tuple(route for route in self.rib(node, family) if route.neighbor in speakers)
+
     def sessions(self, node: str) -> dict[str, str]:
         """Return the state of each BGP session of a node by the neighbour's address, such as `Established`."""
         speaker = Speaker(self.lab, node)
