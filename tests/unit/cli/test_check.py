@@ -44,3 +44,39 @@ def test_an_invalid_intent_is_two(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert code == ExitCode.USAGE
     assert not written.out
     assert "routerz" in written.err
+
+
+def test_explain_says_what_a_session_lets_through(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No finding is made: a network whose promises fall can still be explained."""
+    code = shell.run(["check", str(checkout / "inventories" / "silent-provider"), "--explain", "gw"])
+    shown = capsys.readouterr().out
+
+    assert code == ExitCode.HOLDS
+    assert "(RFC 7454 section 6.1.4)" in shown
+    assert "objective" not in shown
+
+
+@pytest.mark.parametrize("form", ["--json", "--markdown"])
+def test_explain_has_forms_for_programs_and_tickets(
+    form: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The document bears its schema's name; Markdown begins with what was asked for."""
+    code = shell.run(["check", str(checkout / "inventories" / "bamako-isp"), "--explain", "dakar", form])
+    shown = capsys.readouterr().out
+
+    assert code == ExitCode.HOLDS
+    if form == "--json":
+        assert json.loads(shown)["schema"] == "resilience/explanation@1"
+    else:
+        assert shown.startswith("# uplink dakar in bamako-isp\n")
+
+
+def test_a_name_without_sessions_is_two(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One message with the nearest names, nothing on stdout, and control characters stay text."""
+    code = shell.run(["check", str(checkout / "inventories" / "bamako-isp"), "--explain", "dakra\x1b[31m"])
+    written = capsys.readouterr()
+
+    assert code == ExitCode.USAGE
+    assert not written.out
+    assert "did you mean" in written.err
+    assert "\x1b" not in written.err
