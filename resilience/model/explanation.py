@@ -80,6 +80,8 @@ class SessionExplanation:
     """What the packet filter does where the session's packets come in (BCP 38), and who reaches the router itself."""
     limits: tuple[Statement, ...]
     """What the router's platform cannot do for this session."""
+    raw: tuple[Statement, ...] = ()
+    """Raw lines of the intent that may undo what is said above."""
     lists: tuple[NamedList, ...]
 
 

@@ -86,6 +86,7 @@ def _story(group: list[SessionExplanation]) -> Story:
         _filtering_part(group, f"Out: what {first.node} announces to {first.neighbor}", Direction.EXPORT),
         _statements_part(group, "Packets", lambda session: session.packets),
         _statements_part(group, "What the platform cannot do", lambda session: session.limits),
+        _statements_part(group, "Raw lines, which nothing above knows of", lambda session: session.raw),
     )
     return Story(f"{names}: {first.node} with {first.neighbor}", tuple(filter(_has, parts)))
 
