@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from resilience.analysis import lint, promises, structure
+from resilience.analysis import limits, lint, promises, raw, structure
 from resilience.analysis.subject import Found, Subject
 from resilience.model.findings import Severity
 
@@ -98,6 +98,28 @@ CHECKS: Final = (
         "a service that needs another one far away",
         "LANGUAGE, services: needs",
         lint.find_needs_elsewhere,
+    ),
+    Check(
+        "raw-lines",
+        _W,
+        "lines of a platform's own language, and the protections that they may undo",
+        "the protections' own sources; LANGUAGE, raw",
+        raw.find_raw_lines,
+    ),
+    Check("raw-secret", _W, "a password or key in raw lines", "LANGUAGE, secrets", raw.find_raw_secrets),
+    Check(
+        "maximum-too-low",
+        _W,
+        "a limit of prefixes below what a full table has",
+        "RFC 7454 section 8; the size of the Internet's table",
+        limits.find_low_maximum,
+    ),
+    Check(
+        "prefix-too-long",
+        _W,
+        "a customer's prefix that the Internet does not take",
+        "RFC 7454 section 6.1.3",
+        limits.find_long_prefixes,
     ),
     Check(
         "no-bfd",

@@ -32,6 +32,7 @@ SHAPE_RULES = {
     "bad-number": "A number is a whole number in its range, written in base 10.",
     "bad-duration": "A duration has a unit (300ms, 9s, 3m) and lies in its range.",
     "bad-capacity": "A capacity is bits a second with a unit (50M, 10G).",
+    "bad-raw": "Raw lines are printable ASCII: at most 200 lines of 200 characters.",
     "bad-text": "Free text is one line of at most 200 characters.",
     "bad-rate": "A rate is a number a period, such as 4/year.",
     "bad-address": "An address is an IPv4 or IPv6 address.",
@@ -41,7 +42,7 @@ SHAPE_RULES = {
     "address-without-length": "An interface's address has its prefix length.",
     "unusable-address": "Addresses are ordinary unicast addresses.",
     "bad-asn": "An AS number is one that may be used (not 0, 23456, 65535, 4294967295 or reserved).",
-    "bad-community": "A community is two numbers up to 65535 with a colon between.",
+    "bad-community": "A community is two numbers up to 65535 with a colon between, and not a reserved one.",
     "bad-interface": "An interface name is one that Linux and its tools accept.",
     "bad-zone": "A DNS zone is a domain name.",
     "bad-between": "A link has two ends.",
@@ -90,6 +91,11 @@ ROUTING_RULES = {
     "own-as": "Nobody else has our AS number.",
     "duplicate-as": "Networks that play different parts have different AS numbers.",
     "private-as": "No private AS number towards providers and exchanges (but with `lab: true`).",
+    "maximum-below-present": "A maximum of prefixes is not below what the neighbour is declared to announce.",
+    "bfd-too-slow": "BFD notices a failure before the hold time does.",
+    "duplicate-validator": "An RPKI validator is stated once.",
+    "raw-platform": "Raw lines are for the platform of their router.",
+    "raw-place": "Raw lines stay in the place where they are put, and touch nothing but the router.",
 }
 
 PROMISE_RULES = {
@@ -99,6 +105,7 @@ PROMISE_RULES = {
     "service-site": "A service stands at sites that have a router.",
     "objective-nobody": "A promise is made to somebody.",
     "objective-nothing": "What a promise keeps can exist.",
+    "objective-no-failure": "What a promise must survive can happen.",
     "objective-itself": "What is kept and for whom it is kept differ.",
     "duplicate-objective": "A promise is made once.",
 }

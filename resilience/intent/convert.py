@@ -16,8 +16,10 @@ from resilience.intent.document import (
     ObjectivePart,
     PeerPart,
     PortPart,
+    RouterRawPart,
     RouteServerPart,
     RpkiPart,
+    SessionRawPart,
     UplinkPart,
 )
 from resilience.intent.names import Names, name_links, name_route_server
@@ -37,6 +39,8 @@ from resilience.model.network import (
     Port,
     Position,
     Provider,
+    Raw,
+    RawPlace,
     Risk,
     Router,
     RouteServer,
@@ -124,6 +128,7 @@ class Converter:
             site=part.site or name,
             platform=part.platform,
             loopbacks=tuple(part.loopback),
+            raw=self._raw(part.raw, "routers", name),
         )
 
     def _links(self) -> dict[str, Link]:
@@ -192,6 +197,7 @@ class Converter:
             maximum_prefixes=limits_of(part.maximum_prefixes),
             international=part.international,
         )
+            raw=self._raw(part.raw, "uplinks", name),
 
     def _exchange(self, name: str, part: ExchangePart) -> Exchange:
         at = ("exchanges", name)
@@ -238,6 +244,7 @@ class Converter:
             password=part.password,
         )
 
+            raw=self._raw(part.raw, "exchanges", exchange, "route_servers", index),
     def _peer(self, exchange: str, name: str, part: PeerPart) -> Peer:
         return Peer(
             name=f"{exchange}-{name}",
@@ -255,6 +262,7 @@ class Converter:
         )
 
     def _customer(self, name: str, part: CustomerPart) -> Customer:
+            raw=self._raw(part.raw, "exchanges", exchange, "peers", name),
         routers = routers_of(part, self.document)
         return Customer(
             name=name,
@@ -282,7 +290,9 @@ class Converter:
         )
 
     def _service(self, name: str) -> Service:
+            maximum_prefixes=limits_of(part.maximum_prefixes),
         part = self.document.services[name]
+            raw=self._raw(part.raw, "customers", name),
         return Service(
             name=name,
             at=self._at("services", name),
@@ -302,6 +312,13 @@ class Converter:
         return RpkiServer(
             name=part.name or f"rpki-{index + 1}",
             at=self._at("rpki", index),
+    def _raw(self, part: RouterRawPart | SessionRawPart, *path: str | int) -> tuple[Raw, ...]:
+        return tuple(
+            Raw(place=place, lines=tuple(line.rstrip() for line in text.split("\n") if line.strip()), at=at)
+            for place, text in raw_texts(part)
+            for at in [self._at(*path, "raw", place)]
+        )
+
             risks=tuple(part.risks),
             was=part.was,
             contacts=contacts_of(part),
@@ -354,4 +371,11 @@ def routers_of(part: CustomerPart, document: Document) -> tuple[str, ...]:
     """Return a customer's routers; without any stated, the only one of the network."""
     if part.routers:
         return tuple(part.routers)
+def raw_texts(part: RouterRawPart | SessionRawPart) -> list[tuple[RawPlace, str]]:
+    """Return the raw texts that are stated, each with its place."""
+    fields = type(part).model_fields.items()
+    found = [(RawPlace(field.alias or name), getattr(part, name)) for name, field in fields]
+    return [(place, text) for place, text in found if text is not None]
+
+
     return (part.router,) if part.router is not None else tuple(document.routers)[:1]

@@ -21,6 +21,7 @@ from resilience.intent.scalars import (
     InterfaceName,
     NameOf,
     Rate,
+    RawText,
     ReferenceTo,
     Secret,
     Switch,
@@ -61,6 +62,7 @@ Mtu = Annotated[int, Whole("an MTU", 1280, 9216)]
 TransportPort = Annotated[int, Whole("a port", 1, 65_535)]
 Count = Annotated[int, Whole("a number of prefixes", 1, 10_000_000)]
 Password = Annotated[SecretRef, Secret()]
+Lines = Annotated[str, RawText()]
 
 
 class Part(BaseModel):
@@ -119,6 +121,38 @@ class CommunityPart(Part):
     )
 
 
+class RouterRawPart(Part):
+    """Lines of a router's own language, added to its files as they stand. The language cannot judge them."""
+
+    frr_conf: Lines | None = Field(default=None, alias="frr.conf", description="FRR: lines for the end of frr.conf.")
+    bird_conf: Lines | None = Field(
+        default=None, alias="bird.conf", description="BIRD: lines for the end of bird.conf."
+    )
+    nftables_conf: Lines | None = Field(
+        default=None, alias="nftables.conf", description="Lines for the end of nftables.conf, after our own table."
+    )
+    sysctl_conf: Lines | None = Field(
+        default=None, alias="sysctl.conf", description="Lines for the end of sysctl.conf: settings under net."
+    )
+
+
+class SessionRawPart(Part):
+    """Lines of a router's own language for a neighbour's sessions of both families. The language cannot judge them."""
+
+    frr: Lines | None = Field(
+        default=None, description="FRR: what follows `neighbor ADDRESS` (or `no neighbor ADDRESS`) under `router bgp`."
+    )
+    frr_family: Lines | None = Field(default=None, description="FRR: the same under `address-family`.")
+    bird: Lines | None = Field(default=None, description="BIRD: lines inside `protocol bgp { }`.")
+    bird_channel: Lines | None = Field(
+        default=None, description="BIRD: lines inside its channel, `ipv4 { }` or `ipv6 { }`."
+    )
+
+
+RouterRaw = Annotated[RouterRawPart, Settings()]
+SessionRaw = Annotated[SessionRawPart, Settings()]
+
+
 class RiskPart(NamedPart):
     """Anything that can take several things down at once."""
 
@@ -144,6 +178,7 @@ class RouterPart(NounPart):
     loopback: HostAddresses = Field(
         default=[], description="Its loopback address, one a family. Default: from the pool."
     )
+    raw: RouterRaw = Field(default_factory=RouterRawPart, description="Lines added to its files as they stand.")
 
 
 class LinkPart(NounPart):
@@ -225,6 +260,7 @@ class UplinkPart(NounPart):
 
 class PortPart(NounPart):
     """Where one of our routers is connected to an exchange."""
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
     router: RouterName = Field(description="Our router.")
     address: InterfaceAddresses = Field(default=[], description="Our address in the exchange's LAN, one a family.")
@@ -251,6 +287,7 @@ class PeerPart(NounPart):
     asn: Asn = Field(description="Its AS number.")
     address: HostAddresses = Field(default=[], description="Its address in the LAN, one a family.")
     prefixes: Prefixes = Field(default=[], description="What it announces.")
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
@@ -269,6 +306,7 @@ class ExchangePart(NounPart):
     )
     international: Truth = Field(default=False, description="Whether an international cut takes it down.")
 
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 class CustomerPart(NounPart):
     """Who buys connectivity from us: with an AS by BGP, without one inside our prefixes."""
@@ -308,7 +346,12 @@ class ServicePart(NounPart):
     dns: Annotated[str, Zone()] | None = Field(default=None, description="A DNS zone that it serves.")
     needs: Names = Field(default=[], description="Other services that it cannot do without.")
 
+    maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
+        default_factory=LimitPart,
+        description="Most prefixes to take, a family. Default: ten more than its declared prefixes.",
+    )
 
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 class ObjectivePart(Part):
     """A promise."""
 

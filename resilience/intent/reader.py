@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from resilience.intent.problems import KEYS_OF_SECRETS, REFERENCE, Problem, Source, escape, show
-from resilience.model.network import Position
+from resilience.model.network import RAW_SECRET, Position
 
 _MEGABYTES = 4
 MAXIMUM_BYTES = _MEGABYTES * 1024 * 1024
@@ -35,6 +35,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000
 _TAB = re.compile(r"(?m)^ *\t[ \t]*(?=[^\s#])")
 _SECRET_KEYS = re.compile(f"(?i){KEYS_OF_SECRETS}")
 _DROPPED = "\0dropped"
+_RAW = "raw"
 _MEANING = {
     "mapping values are not allowed in this context": "a ':' stands where no key can be",
     "did not find expected key": "this is neither a key of the mapping above nor the end of it",
@@ -72,6 +73,8 @@ class Spot:
     line: int
     column: int
     size: int = 1
+    block: bool = False
+    """A text below `|`: its lines are the lines of the file that follow."""
     keys: dict[str, Spot] = field(default_factory=dict)
     parts: dict[str | int, Spot] = field(default_factory=dict)
 
@@ -358,7 +361,7 @@ class _Composer:
         text: str | None = event.value if event.style in (None, "") else Quoted(event.value)
         if not isinstance(text, Quoted) and text is not None:
             text = self._plain(event, text)
-        spot = Spot(event.start_mark.line, event.start_mark.column)
+        spot = Spot(event.start_mark.line, event.start_mark.column, block=event.style == "|")
         frame = self.frames[-1] if self.frames else None
         if frame is not None and isinstance(frame.value, dict) and frame.key is None:
             self._begin_key(event, frame, text, spot)
@@ -400,12 +403,18 @@ class _Composer:
             frame.spot.keys[frame.key] = spot
 
     def _mark_secret(self, event: Any, text: str | None) -> None:
-        if text is not None and self._under_secret_key() and not REFERENCE.fullmatch(text):
+        if text is None:
+            return
+        if (self._under_secret_key() and not REFERENCE.fullmatch(text)) or self._may_reveal(text):
             start, end = event.start_mark, event.end_mark
             self.source.secrets.append((start.line, start.column, end.line, end.column))
 
+    def _may_reveal(self, text: str) -> bool:
+        """Whether a text of raw lines speaks of a secret: people paste them there although they should not."""
+        return any(frame.key == _RAW for frame in self.frames) and RAW_SECRET.search(text) is not None
+
     def _mark_aliased_secret(self, text: str, spot: Spot) -> None:
-        if self._under_secret_key() and not REFERENCE.fullmatch(text):
+        if (self._under_secret_key() and not REFERENCE.fullmatch(text)) or self._may_reveal(text):
             self.source.secrets.append((spot.line, spot.column, spot.line, spot.column + 1))
 
     def _under_secret_key(self) -> bool:

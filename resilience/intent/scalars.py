@@ -21,6 +21,8 @@ from resilience.model.network import SecretRef
 from resilience.model.units import parse_capacity_bps, parse_duration_ms
 
 NAME_LENGTH = 40
+RAW_LINES = 200
+RAW_WIDTH = 200
 ANY_ROUTER = "*"
 """The key under which a value stands that is stated for the only router, without naming it."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -28,7 +30,16 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?/(?:day|week|month|year)", re.ASCII)
 _COMMUNITY = re.compile(r"[0-9]{1,5}:[0-9]{1,5}", re.ASCII)
+_WELL_KNOWN = {
+    "65535:0": "graceful shutdown (RFC 8326)",
+    "65535:666": "blackhole (RFC 7999)",
+    "65535:65281": "no-export (RFC 1997)",
+    "65535:65282": "no-advertise (RFC 1997)",
+    "65535:65283": "no-export to a confederation (RFC 1997)",
+    "65535:65284": "no-peer (RFC 3765)",
+}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_NOT_PRINTABLE = re.compile(r"[^ -~]")
 _TEXT_LENGTH = 200
 _NUMBER_LENGTH = 12
 _RESERVED_AS = (
@@ -355,6 +366,34 @@ class FreeText(Scalar):
 
 
 @dataclass(frozen=True, slots=True)
+class RawText(Scalar):
+    """Lines in a platform's own language. What they may say depends on where they stand: see the rules on raw lines."""
+
+    def read(self, value: Any) -> str:
+        """Return the text."""
+        text = need_text(value, "a text of raw lines")
+        lines = text.removesuffix("\n").split("\n")
+        if not text.strip():
+            raise refuse("empty-value", "there are no raw lines here", "write them below `|`, or remove the key")
+        if len(lines) > RAW_LINES:
+            hint = "the escape hatch is for a few lines; more is a configuration of your own"
+            raise refuse("bad-raw", f"raw text has {len(lines)} lines; at most {RAW_LINES} are allowed", hint)
+        for number, line in enumerate(lines, 1):
+            if len(line) > RAW_WIDTH:
+                message = f"raw line {number} has {len(line)} characters; at most {RAW_WIDTH} are allowed"
+                raise refuse("bad-raw", message)
+            if _NOT_PRINTABLE.search(line):
+                hint = "write letters without accents, spaces instead of tabs, and one statement a line"
+                message = f"raw line {number} holds a character that is no printable ASCII"
+                raise refuse("bad-raw", message, hint)
+        return str(text)
+
+    def schema(self) -> JsonSchemaValue:
+        """Return text."""
+        return {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
 class Rate(Scalar):
     """How often something is expected: a number a period."""
 
@@ -378,10 +417,26 @@ class Community(Scalar):
     def read(self, value: Any) -> str:
         """Return the community's text."""
         text = need_text(value, "a community")
+        if re.fullmatch(r"(?:[0-9]{1,10}:){2}[0-9]{1,10}", text, re.ASCII):
+            hint = 'providers that act on large communities have an ordinary one for this too: ask for it, "64496:70"'
+            message = f"{show(text)} is a large community (RFC 8092); two numbers belong here"
+            raise refuse("bad-community", message, hint)
         if not _COMMUNITY.fullmatch(text) or max(int(part) for part in text.split(":")) > 65_535:
             hint = 'write "64496:70": two numbers up to 65535, in quotes'
             raise refuse("bad-community", f"{show(text)} is not a BGP community", hint)
+        self._refuse_reserved(text)
         return str(text)
+
+    @staticmethod
+    def _refuse_reserved(text: str) -> None:
+        """Refuse what no provider can have given a meaning of its own."""
+        high = int(text.partition(":")[0])
+        if high not in {0, 65_535}:
+            return
+        known = _WELL_KNOWN.get(text)
+        message = f"{show(text)} is {known}" if known else f"{show(text)} is reserved (RFC 1997)"
+        hint = "state the value from the provider's own list; what it does with well-known ones stands under `honours:`"
+        raise refuse("bad-community", f"{message}, no provider's own community", hint)
 
     def schema(self) -> JsonSchemaValue:
         """Return the pattern."""

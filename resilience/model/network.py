@@ -5,6 +5,7 @@ Every name that one noun uses for another is known to exist; every default that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -77,6 +78,41 @@ class SecretRef:
         return self.reference
 
 
+RAW_SECRET = re.compile(r"(?i)\b(?:password|passphrase|secret|md5|key-string|authentication-key|key)\s+[^\s;{]")
+"""How a secret stands in the languages of FRR and BIRD: after one of these words."""
+
+
+class RawPlace(StrEnum):
+    """Where raw lines stand: a whole file of a router, or a part of the configuration of one BGP session."""
+
+    FRR_CONF = "frr.conf"
+    BIRD_CONF = "bird.conf"
+    NFTABLES_CONF = "nftables.conf"
+    SYSCTL_CONF = "sysctl.conf"
+    FRR = "frr"
+    """Each line is what follows `neighbor ADDRESS` under `router bgp`."""
+    FRR_FAMILY = "frr_family"
+    """The same under `address-family`."""
+    BIRD = "bird"
+    """Inside `protocol bgp { }`."""
+    BIRD_CHANNEL = "bird_channel"
+    """Inside the channel, `ipv4 { }` or `ipv6 { }`, of that protocol."""
+
+    @property
+    def platform(self) -> Platform | None:
+        """The platform that has such a place; None: every one."""
+        return next((platform for platform in Platform if self.startswith(platform)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Lines of a platform's own language that go into its configuration as they stand, unknown to everything else."""
+
+    place: RawPlace
+    lines: tuple[str, ...] = field(repr=False)
+    at: Position = NOWHERE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """Personal data: leaves this object only in outputs that ask for it by name."""
@@ -119,6 +155,7 @@ class Router(Noun):
     site: str
     platform: Platform = Platform.FRR
     loopbacks: tuple[IPAddress, ...] = ()
+    raw: tuple[Raw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +205,7 @@ class Uplink(Noun):
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
     international: bool | None = None
 
+    raw: tuple[Raw, ...] = ()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port(Noun):
@@ -192,6 +230,7 @@ class RouteServer(Noun):
     password: SecretRef | None = None
 
 
+    raw: tuple[Raw, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer(Noun):
     """A network with a bilateral session with us at an exchange."""
@@ -206,6 +245,7 @@ class Peer(Noun):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+    raw: tuple[Raw, ...] = ()
 class Exchange(Noun):
     """An Internet exchange point (IXP): one LAN."""
 
@@ -233,7 +273,9 @@ class Customer(Noun):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+    maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
 class Service(Noun):
+    raw: tuple[Raw, ...] = ()
     """Something that people use, in a host of its own at each of `sites` (several: anycast)."""
 
     sites: tuple[str, ...]

@@ -22,6 +22,7 @@ from resilience.model.network import (
     Objective,
     Platform,
     Position,
+    Raw,
     RpkiServer,
     SecretRef,
 )
@@ -259,6 +260,8 @@ class Node:
 
     def interface(self, name: str) -> Interface:
         """Return the interface of that name; KeyError when there is none."""
+    raw: tuple[Raw, ...] = ()
+    """Lines for the ends of this router's files, as they stand in the intent."""
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
@@ -340,6 +343,8 @@ class Session:
     family: int
     kind: SessionKind
     ends: tuple[SessionEnd, SessionEnd]
+    raw: tuple[Raw, ...] = ()
+    """Lines for this end's configuration of the session, of its own platform only."""
     element: str = ""
     """The element whose loss ends it, such as `uplink dakar` or `peer mlix-university`."""
     rank: int | None = None

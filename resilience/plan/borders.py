@@ -15,6 +15,7 @@ from resilience.model.network import (
     Position,
     Provider,
     Send,
+    Raw,
     Uplink,
 )
 from resilience.model.plan import (
@@ -83,6 +84,12 @@ def router_drains(draft: Draft, router: str) -> bool:
 def site_number(draft: Draft, router: str) -> int:
     """Return the number of a router's site in large community `ASN:2:NUMBER`."""
     return draft.allocator.give_integer("site-number", draft.network.routers[router].site, (range(1, 1000),))
+def raw_for(draft: Draft, router: str, stated: Iterable[Raw]) -> tuple[Raw, ...]:
+    """Return the raw lines that are in a router's own language."""
+    platform = draft.network.routers[router].platform
+    return tuple(raw for raw in stated if raw.place.platform is platform)
+
+
 
 
 def add_lists(draft: Draft) -> None:
@@ -290,7 +297,7 @@ def _our_uplink_end(draft: Draft, uplink: Uplink, near: Interface, family: int) 
         bfd=uplink.bfd,
         ttl_security=uplink.ttl_security,
         password=uplink.password,
-        maximum_prefixes=uplink.maximum_prefixes.get(family, _MOST_FROM_PROVIDER[uplink.accept][family]),
+        maximum_prefixes=most_prefixes(uplink.maximum_prefixes, family, _MOST_FROM_PROVIDER[uplink.accept]),
         draining=draining,
     )
 
@@ -317,6 +324,7 @@ def _provider_end(draft: Draft, uplink: Uplink, far: Interface, family: int) -> 
         only=f"declared_{family}",
         honours=provider.honours,
         lower=lower_community(provider),
+        raw=raw_for(draft, uplink.router, uplink.raw),
         blackhole=f"declared_inside_{family}",
     )
     end = world_end(draft, node.base.name, far, family, stance, uplink.router, uplink.name)
@@ -407,7 +415,7 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         connect_retry_ms=CONNECT_RETRY_EBGP_MS,
         bfd=customer.bfd,
         password=customer.password,
-        maximum_prefixes=len(customer.prefixes) + _MARGIN,
+        maximum_prefixes=customer.maximum_prefixes.get(family, len(customer.prefixes) + _MARGIN),
         default_originate=gives_default,
         draining=draining,
     )
@@ -428,3 +436,4 @@ def pick(addresses: Iterable[IPAddress], family: int) -> IPAddress | None:
 def most_prefixes(stated: Mapping[int, int], family: int, default: dict[int, int]) -> int:
     """Return the stated maximum of a family, else the default."""
     return stated.get(family, default[family])
+        raw=raw_for(draft, router, customer.raw),

@@ -128,6 +128,7 @@ def _freeze(draft: NodeDraft) -> Node:
         rpki=base.rpki,
         listeners=base.listeners,
         draining=base.draining,
+        raw=base.raw,
         not_deployable=tuple(draft.not_deployable),
     )
 

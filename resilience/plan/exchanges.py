@@ -27,6 +27,7 @@ from resilience.plan.borders import (
     is_draining,
     most_prefixes,
     pick,
+    raw_for,
     report_missing,
     router_drains,
     site_number,
@@ -208,7 +209,13 @@ def _route_server_sessions(
     drains = _drains(draft, lan, port.router, f"route-server {server.name}")
     for family in draft.families:
         ours = _our_end(draft, lan, near, family, f"{server.name}_{port.router}", None, None, drains)
-        ours = replace(ours, bfd=server.bfd, hold_ms=server.hold_ms or OUTSIDE_HOLD_MS, password=server.password)
+        ours = replace(
+            ours,
+            bfd=server.bfd,
+            hold_ms=server.hold_ms or OUTSIDE_HOLD_MS,
+            password=server.password,
+            raw=raw_for(draft, port.router, server.raw),
+        )
         theirs = _server_end(draft, party, family, server.bfd, server.hold_ms, server.password)
         draft.sessions.append(
             Session(
@@ -353,6 +360,7 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
             assigned=_assigned(port.interface, party.interface, family),
         )
     )
+        raw=raw_for(draft, port.node, peer.raw),
 
 
 def _plan_members(draft: Draft, lan: _Lan, servers: list[_Party]) -> None:

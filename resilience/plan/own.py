@@ -62,6 +62,7 @@ def plan_routers(draft: Draft) -> None:
                 multipath=8,
                 ospf=len(network.routers) > 1,
                 rpki=network.rpki,
+                raw=router.raw,
                 draining=f"router {router.name}" in draft.draining or f"site {router.site}" in draft.draining,
             )
         )

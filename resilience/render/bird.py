@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resilience.errors import ResilienceError
-from resilience.model.network import Bfd, IPNetwork
+from resilience.model.network import Bfd, IPNetwork, RawPlace
 from resilience.model.plan import (
     MAIN_TABLE,
     OSPF_DEAD_S,
@@ -22,6 +22,7 @@ from resilience.render.drain import ospf_cost
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, interface_name, seconds, symbol
 
+from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 
 @dataclass(frozen=True, slots=True)
 class BirdStatic:
@@ -111,6 +112,8 @@ class BirdSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BirdView:
+    raw: tuple[str, ...]
+    raw_channel: tuple[str, ...]
     """All that `templates/bird` needs."""
 
     banner: tuple[str, ...]
@@ -118,6 +121,7 @@ class BirdView:
     asn: int | None
     multipath: int
     rpki: tuple[tuple[str, int], ...]
+    raw: tuple[str, ...]
     sets: tuple[BirdSet, ...]
     policies: tuple[BirdPolicy, ...]
     statics: tuple[BirdStatics, ...]
@@ -143,7 +147,8 @@ def view_bird(plan: Plan, node: Node, resolve: ResolveSecret) -> BirdView:
     known = frozenset(constant.name for constant in sets)
     bfd = _igp_bfd(node)
     return BirdView(
-        banner=banner(node),
+        banner=(*banner(node), *raw_banner(node, around, RawPlace.BIRD_CONF)),
+        raw=raw_of_router(node, RawPlace.BIRD_CONF),
         router_id=str(node.router_id),
         asn=node.asn,
         multipath=node.multipath,
@@ -266,3 +271,5 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         import_policy=policy_name(local.import_policy) if local.import_policy else None,
         export_policy=policy_name(local.export_policy) if local.export_policy else None,
     )
+        raw=raw_of_session(neighbor, RawPlace.BIRD),
+        raw_channel=raw_of_session(neighbor, RawPlace.BIRD_CHANNEL),

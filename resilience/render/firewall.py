@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from resilience.model.network import IPNetwork
+from resilience.model.network import IPNetwork, RawPlace
 from resilience.model.plan import Interface, InterfaceKind, Neighbor, Node, Plan, SourceFilter
 from resilience.plan.pools import make_pools
 from resilience.render.banner import banner
+from resilience.render.raw import raw_banner, raw_of_router
 from resilience.render.text import interface_name
 
 _OUTWARD = (InterfaceKind.UPLINK, InterfaceKind.PORT)
@@ -63,6 +64,7 @@ class FirewallView:
     """All that `templates/linux/nftables.conf.j2` needs."""
 
     banner: tuple[str, ...]
+    raw: tuple[str, ...]
     interfaces: str
     inside: str
     igp: str
@@ -85,7 +87,8 @@ def view_firewall(plan: Plan, node: Node, space: FirewallSpace) -> FirewallView:
     around = plan.neighbors(node.name)
     igp = [i for i in node.interfaces if i.ospf is not None and not i.ospf.passive]
     return FirewallView(
-        banner=banner(node),
+        banner=(*banner(node), *raw_banner(node, (), RawPlace.NFTABLES_CONF)),
+        raw=raw_of_router(node, RawPlace.NFTABLES_CONF),
         interfaces=_names(node.interfaces),
         inside=_names(i for i in node.interfaces if i.kind is InterfaceKind.LINK),
         igp=_names(igp),

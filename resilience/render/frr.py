@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from resilience.model.network import Bfd
+from resilience.model.network import Bfd, RawPlace
 from resilience.model.plan import (
     MAIN_TABLE,
     OSPF_DEAD_S,
@@ -25,6 +25,7 @@ from resilience.render.frr_policy import DISCARD, FrrList, FrrMap, FrrPolicies
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, identifier, interface_name, seconds
 
+from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 ACCEPT_ALL = "accept-all"
 """Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
 DRAINED = "default-drained"
@@ -102,6 +103,8 @@ class FrrOrigin:
 
     name: str
     sequence: int
+    raw: tuple[str, ...]
+    raw_family: tuple[str, ...]
     relation: int
     prefixes: tuple[str, ...]
 
@@ -130,6 +133,8 @@ class FrrView:
     ospf: bool
     rpki: tuple[tuple[str, int], ...]
     bfd: tuple[FrrBfd, ...]
+    raw_banner: tuple[str, ...]
+    raw: tuple[str, ...]
     statics: tuple[FrrStatic, ...]
     interfaces: tuple[FrrInterface, ...]
     policies: FrrPolicies
@@ -166,6 +171,8 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         interfaces=_interfaces(node),
         policies=policies,
         discards=bool(policies.discarding),
+        raw_banner=raw_banner(node, around, RawPlace.FRR_CONF),
+        raw=raw_of_router(node, RawPlace.FRR_CONF),
         prefix_lists=tuple(policies.prefix_lists),
         maps=tuple(policies.maps),
         accept_all=ACCEPT_ALL if open_maps else None,
@@ -288,6 +295,8 @@ def _family(node: Node, neighbors: tuple[FrrNeighbor, ...], family: int) -> FrrF
     )
 
 
+        raw=raw_of_session(neighbor, RawPlace.FRR),
+        raw_family=raw_of_session(neighbor, RawPlace.FRR_FAMILY),
 def _origins(node: Node, family: int) -> Iterator[FrrOrigin]:
     """Yield our declared prefixes, then the parts of them that stay inside."""
     for sequence, relation, own in ((10, Relation.OWN, True), (20, Relation.INTERNAL, False)):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from resilience.model.network import RawPlace
 from resilience.model.plan import FLOATING_TABLE, Address, Interface, Node, Role, RouteUse, StaticRoute
 from resilience.render.banner import banner
+from resilience.render.raw import raw_banner, raw_of_router
 from resilience.render.text import interface_name
 
 
@@ -48,6 +50,8 @@ class LinuxView:
     """All that `templates/linux` needs, the firewall apart."""
 
     banner: tuple[str, ...]
+    sysctl_banner: tuple[str, ...]
+    sysctl_raw: tuple[str, ...]
     router: bool
     loopbacks: tuple[tuple[str, str], ...]
     interfaces: tuple[LinuxInterface, ...]
@@ -62,6 +66,8 @@ def view_linux(node: Node) -> LinuxView:
     """Return the view of a router's or host's operating system."""
     return LinuxView(
         banner=banner(node),
+        sysctl_banner=raw_banner(node, (), RawPlace.SYSCTL_CONF),
+        sysctl_raw=raw_of_router(node, RawPlace.SYSCTL_CONF),
         router=node.role is not Role.HOST,
         loopbacks=tuple(_address(address) for address in node.loopbacks),
         interfaces=tuple(_interface(interface) for interface in node.interfaces),

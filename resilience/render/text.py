@@ -15,12 +15,20 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ._:/,()+-]+")
 _NOT_SYMBOL = re.compile(r"[^A-Za-z0-9_]")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 _SYMBOL_LENGTH = 63
+_RAW_WIDTH = 200
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,200}")
 
 
 def comment(text: str) -> str:
     """Return text for a comment: one line of printable ASCII, so that it can never end the comment."""
     return _NOT_PRINTABLE.sub(" ", text).strip()[:400]
+
+
+def raw_line(text: str) -> str:
+    """Return a raw line unchanged; one that is no single line of printable ASCII is a defect of the plan."""
+    if _NOT_PRINTABLE.search(text) or len(text) > _RAW_WIDTH:
+        raise ResilienceError("a raw line that no configuration can hold")
+    return text
 
 
 def description(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from resilience.intent.document import Document
 from resilience.intent.problems import Problem
 from resilience.intent.reader import Tree
-from resilience.intent.rules import addressing, naming, prefixes, promises, routing
+from resilience.intent.rules import addressing, naming, prefixes, promises, raw, routing
 from resilience.intent.rules.context import Context
 
 CHECKS: tuple[Callable[[Context], None], ...] = (
@@ -34,6 +34,10 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     prefixes.check_pools,
     routing.check_as_numbers,
     routing.check_private,
+    routing.check_limits,
+    routing.check_timers,
+    routing.check_validators,
+    raw.check_raw,
     promises.check_services,
     promises.check_circles,
     promises.check_objectives,

@@ -22,7 +22,10 @@ _NEVER = tuple(
         ("240.0.0.0/4", "reserved (RFC 1112)"),
         ("::/8", "reserved by the IETF (RFC 4291)"),
         ("2001::/32", "Teredo (RFC 4380)"),
+        ("2001:10::/28", "ORCHID (RFC 4843)"),
+        ("2001:20::/28", "ORCHIDv2 (RFC 7343)"),
         ("2002::/16", "6to4 (RFC 7526)"),
+        ("3ffe::/16", "the former 6bone (RFC 3701)"),
         ("fe80::/10", "link-local (RFC 4291)"),
         ("ff00::/8", "multicast (RFC 4291)"),
     )
@@ -35,6 +38,7 @@ _PRIVATE = tuple(
         ("192.168.0.0/16", "private (RFC 1918)"),
         ("100.64.0.0/10", "shared by carriers' NAT (RFC 6598)"),
         ("198.18.0.0/15", "for benchmarks (RFC 2544)"),
+        ("2001:2::/48", "for benchmarks (RFC 5180)"),
         ("fc00::/7", "private (RFC 4193)"),
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from resilience.intent.document import ObjectivePart, ServicePart
+from resilience.intent.document import Document, ObjectivePart, ServicePart
 from resilience.intent.names import CLASSES, ELEMENTS, INTERNET, KEPT, USERS, WHOM, Resolved
 from resilience.intent.problems import join_names, nearest, show
 from resilience.intent.rules.context import Context, Path
@@ -120,10 +120,39 @@ def _check_during(context: Context, path: Path, objective: ObjectivePart) -> tup
     for index, word in enumerate(objective.during):
         found = context.names.resolve_during(word)
         _report_unresolved(context, (*at, index), word, found, ELEMENTS, CLASSES)
+        _check_possible(context, (*at, index), found.text)
         if found.text and found.text in texts:
             context.report("repeated-value", (*at, index), f"{show(word)} stands here twice", "remove one of them")
         texts.append(found.text)
     return tuple(texts)
+
+
+def _check_possible(context: Context, path: Path, during: str) -> None:
+    """Report a class of failures that holds none here: its promise would be kept without a trial."""
+    document = context.document
+    if any(context.tree.was_cut((section,)) for section in ("uplinks", "providers", "exchanges", "customers", "links")):
+        return
+    if during == "any-one-silent-failure" and not (document.links or document.uplinks or document.exchanges):
+        hint = "declare a link, an uplink or an exchange, or promise it during any-one-failure"
+        message = "nothing here can fail silently: there is neither a link, nor an uplink, nor an exchange"
+        context.report("objective-no-failure", path, message, hint)
+    if during == "international-cut" and not _is_international(document):
+        hint = "state `international: true` at an exchange or customer whose way crosses the border"
+        if document.uplinks:
+            hint = (
+                "providers are international unless they say otherwise: remove `international: false` where it is wrong"
+            )
+        context.report("objective-no-failure", path, "nothing here is international: no cut can happen", hint)
+
+
+def _is_international(document: Document) -> bool:
+    """Whether an international cut takes anything down."""
+    bought = [(uplink, document.providers.get(uplink.provider)) for uplink in document.uplinks.values()]
+    return (
+        any(uplink.international or provider is None or provider.international for uplink, provider in bought)
+        or any(exchange.international for exchange in document.exchanges.values())
+        or any(customer.international for customer in document.customers.values())
+    )
 
 
 def _report_unresolved(

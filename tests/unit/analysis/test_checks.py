@@ -14,7 +14,19 @@ from resilience.analysis import CHECKS, analyse
 from resilience.analysis.subject import Subject, join
 from resilience.intent import read_intent
 from resilience.model.findings import Finding, Severity
-from resilience.model.network import Accept, Bfd, Link, Network, Objective, Platform, Port, RpkiServer, Uplink
+from resilience.model.network import (
+    Accept,
+    Bfd,
+    Link,
+    Network,
+    Objective,
+    Platform,
+    Port,
+    Raw,
+    RawPlace,
+    RpkiServer,
+    Uplink,
+)
 from resilience.model.plan import Plan
 from resilience.plan import make_plan
 from tests.support.analysis_networks import (
@@ -42,6 +54,11 @@ def change(network: Network, kind: str, name: str, **changes: Any) -> Network:
     things[name] = replace(things[name], **changes)
     altered: Any = {kind: things}
     return replace(network, **altered)
+
+
+def raw(place: RawPlace, *lines: str) -> tuple[Raw, ...]:
+    """Return raw lines that stand somewhere."""
+    return (Raw(place=place, lines=lines, at=AT),)
 
 
 def with_risk(network: Network, *uplinks: str) -> Network:
@@ -157,6 +174,36 @@ CASES = {
         ("money (south) needs dns, which runs at north only",),
         "run dns at south too",
         two_sites,
+    ),
+    "raw-lines": Case(
+        lambda: change_uplinks(dual_homed(), **{"alpha-fibre": {"raw": raw(RawPlace.FRR_FAMILY, "weight 5")}}),
+        "uplink alpha-fibre",
+        ("raw lines under `frr_family` (1 line) may undo the ranks of uplinks", "Predictions do not see them"),
+        "read them beside the rendered file",
+        dual_homed,
+    ),
+    "raw-secret": Case(
+        lambda: change(dual_homed(), "routers", "gw", raw=raw(RawPlace.FRR_CONF, "key chain a", " key-string abc")),
+        "router gw",
+        ("raw `frr.conf` seems to hold a password or key",),
+        "state `password: env:NAME`",
+        lambda: change(dual_homed(), "routers", "gw", raw=raw(RawPlace.FRR_CONF, "ip route 192.0.2.1/32 blackhole")),
+    ),
+    "maximum-too-low": Case(
+        lambda: change_uplinks(dual_homed(), **{"alpha-fibre": {"maximum_prefixes": {4: 500_000}}}),
+        "uplink alpha-fibre",
+        ("at most 500,000 IPv4 prefixes", "a full table has more than 1,000,000"),
+        "accept: partial",
+        lambda: change_uplinks(
+            dual_homed(), **{"alpha-fibre": {"maximum_prefixes": {4: 500}, "accept": Accept.PARTIAL}}
+        ),
+    ),
+    "prefix-too-long": Case(
+        lambda: change(two_sites(), "customers", "bank", prefixes=(ip_network("192.0.2.128/25"),)),
+        "customer bank",
+        ("192.0.2.128/25 of bank is longer than the Internet takes",),
+        "a prefix of /24 or /48",
+        lambda: change(two_sites(), "customers", "bank", prefixes=(ip_network("192.0.2.0/24"),)),
     ),
     "no-bfd": Case(
         dual_homed,
