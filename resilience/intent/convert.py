@@ -196,8 +196,8 @@ class Converter:
             password=part.password,
             maximum_prefixes=limits_of(part.maximum_prefixes),
             international=part.international,
-        )
             raw=self._raw(part.raw, "uplinks", name),
+        )
 
     def _exchange(self, name: str, part: ExchangePart) -> Exchange:
         at = ("exchanges", name)
@@ -242,9 +242,9 @@ class Converter:
             bfd=bfd_of(part.bfd),
             hold_ms=part.hold,
             password=part.password,
+            raw=self._raw(part.raw, "exchanges", exchange, "route_servers", index),
         )
 
-            raw=self._raw(part.raw, "exchanges", exchange, "route_servers", index),
     def _peer(self, exchange: str, name: str, part: PeerPart) -> Peer:
         return Peer(
             name=f"{exchange}-{name}",
@@ -259,10 +259,10 @@ class Converter:
             hold_ms=part.hold,
             password=part.password,
             maximum_prefixes=limits_of(part.maximum_prefixes),
+            raw=self._raw(part.raw, "exchanges", exchange, "peers", name),
         )
 
     def _customer(self, name: str, part: CustomerPart) -> Customer:
-            raw=self._raw(part.raw, "exchanges", exchange, "peers", name),
         routers = routers_of(part, self.document)
         return Customer(
             name=name,
@@ -286,13 +286,13 @@ class Converter:
             bfd=bfd_of(part.bfd),
             hold_ms=part.hold,
             password=part.password,
+            maximum_prefixes=limits_of(part.maximum_prefixes),
             international=part.international,
+            raw=self._raw(part.raw, "customers", name),
         )
 
     def _service(self, name: str) -> Service:
-            maximum_prefixes=limits_of(part.maximum_prefixes),
         part = self.document.services[name]
-            raw=self._raw(part.raw, "customers", name),
         return Service(
             name=name,
             at=self._at("services", name),
@@ -308,10 +308,6 @@ class Converter:
             needs=tuple(part.needs),
         )
 
-    def _validator(self, index: int, part: RpkiPart) -> RpkiServer:
-        return RpkiServer(
-            name=part.name or f"rpki-{index + 1}",
-            at=self._at("rpki", index),
     def _raw(self, part: RouterRawPart | SessionRawPart, *path: str | int) -> tuple[Raw, ...]:
         return tuple(
             Raw(place=place, lines=tuple(line.rstrip() for line in text.split("\n") if line.strip()), at=at)
@@ -319,6 +315,10 @@ class Converter:
             for at in [self._at(*path, "raw", place)]
         )
 
+    def _validator(self, index: int, part: RpkiPart) -> RpkiServer:
+        return RpkiServer(
+            name=part.name or f"rpki-{index + 1}",
+            at=self._at("rpki", index),
             risks=tuple(part.risks),
             was=part.was,
             contacts=contacts_of(part),
@@ -367,10 +367,6 @@ def limits_of(part: LimitPart) -> dict[int, int]:
     return {family: limit for family, limit in ((4, part.ipv4), (6, part.ipv6)) if limit is not None}
 
 
-def routers_of(part: CustomerPart, document: Document) -> tuple[str, ...]:
-    """Return a customer's routers; without any stated, the only one of the network."""
-    if part.routers:
-        return tuple(part.routers)
 def raw_texts(part: RouterRawPart | SessionRawPart) -> list[tuple[RawPlace, str]]:
     """Return the raw texts that are stated, each with its place."""
     fields = type(part).model_fields.items()
@@ -378,4 +374,8 @@ def raw_texts(part: RouterRawPart | SessionRawPart) -> list[tuple[RawPlace, str]
     return [(place, text) for place, text in found if text is not None]
 
 
+def routers_of(part: CustomerPart, document: Document) -> tuple[str, ...]:
+    """Return a customer's routers; without any stated, the only one of the network."""
+    if part.routers:
+        return tuple(part.routers)
     return (part.router,) if part.router is not None else tuple(document.routers)[:1]

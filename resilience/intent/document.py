@@ -256,11 +256,11 @@ class UplinkPart(NounPart):
     international: Truth | None = Field(
         default=None, description="Whether an international cut takes it down. Default: as its provider."
     )
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 
 class PortPart(NounPart):
     """Where one of our routers is connected to an exchange."""
-    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
     router: RouterName = Field(description="Our router.")
     address: InterfaceAddresses = Field(default=[], description="Our address in the exchange's LAN, one a family.")
@@ -279,6 +279,7 @@ class RouteServerPart(NounPart):
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 
 class PeerPart(NounPart):
@@ -287,13 +288,13 @@ class PeerPart(NounPart):
     asn: Asn = Field(description="Its AS number.")
     address: HostAddresses = Field(default=[], description="Its address in the LAN, one a family.")
     prefixes: Prefixes = Field(default=[], description="What it announces.")
-    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
         default_factory=LimitPart, description="Most prefixes to take, a family."
     )
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 
 class ExchangePart(NounPart):
@@ -306,7 +307,6 @@ class ExchangePart(NounPart):
     )
     international: Truth = Field(default=False, description="Whether an international cut takes it down.")
 
-    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 class CustomerPart(NounPart):
     """Who buys connectivity from us: with an AS by BGP, without one inside our prefixes."""
@@ -330,7 +330,12 @@ class CustomerPart(NounPart):
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
+    maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
+        default_factory=LimitPart,
+        description="Most prefixes to take, a family. Default: ten more than its declared prefixes.",
+    )
     international: Truth = Field(default=False, description="Whether an international cut takes it down.")
+    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
 
 class ServicePart(NounPart):
@@ -346,12 +351,7 @@ class ServicePart(NounPart):
     dns: Annotated[str, Zone()] | None = Field(default=None, description="A DNS zone that it serves.")
     needs: Names = Field(default=[], description="Other services that it cannot do without.")
 
-    maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
-        default_factory=LimitPart,
-        description="Most prefixes to take, a family. Default: ten more than its declared prefixes.",
-    )
 
-    raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 class ObjectivePart(Part):
     """A promise."""
 

@@ -204,8 +204,8 @@ class Uplink(Noun):
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
     international: bool | None = None
-
     raw: tuple[Raw, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port(Noun):
@@ -228,9 +228,9 @@ class RouteServer(Noun):
     bfd: Bfd | None = None
     hold_ms: int | None = None
     password: SecretRef | None = None
-
-
     raw: tuple[Raw, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer(Noun):
     """A network with a bilateral session with us at an exchange."""
@@ -242,10 +242,10 @@ class Peer(Noun):
     hold_ms: int | None = None
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
+    raw: tuple[Raw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-    raw: tuple[Raw, ...] = ()
 class Exchange(Noun):
     """An Internet exchange point (IXP): one LAN."""
 
@@ -269,13 +269,13 @@ class Customer(Noun):
     bfd: Bfd | None = None
     hold_ms: int | None = None
     password: SecretRef | None = None
+    maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
     international: bool = False
+    raw: tuple[Raw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-    maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
 class Service(Noun):
-    raw: tuple[Raw, ...] = ()
     """Something that people use, in a host of its own at each of `sites` (several: anycast)."""
 
     sites: tuple[str, ...]

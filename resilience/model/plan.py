@@ -255,13 +255,13 @@ class Node:
     listeners: tuple[Listener, ...] = ()
     draining: bool = False
     """The whole node is being drained: OSPF maximum metric (RFC 6987)."""
+    raw: tuple[Raw, ...] = ()
+    """Lines for the ends of this router's files, as they stand in the intent."""
     not_deployable: tuple[str, ...] = ()
     """What is missing before this router's files may reach a real one."""
 
     def interface(self, name: str) -> Interface:
         """Return the interface of that name; KeyError when there is none."""
-    raw: tuple[Raw, ...] = ()
-    """Lines for the ends of this router's files, as they stand in the intent."""
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
@@ -327,6 +327,8 @@ class SessionEnd:
     """This end is the route server: transparent next hop and AS path (RFC 7947)."""
     graceful_restart: bool = False
     draining: bool = False
+    raw: tuple[Raw, ...] = ()
+    """Lines for this end's configuration of the session, of its own platform only."""
 
     @property
     def keepalive_ms(self) -> int:
@@ -343,8 +345,6 @@ class Session:
     family: int
     kind: SessionKind
     ends: tuple[SessionEnd, SessionEnd]
-    raw: tuple[Raw, ...] = ()
-    """Lines for this end's configuration of the session, of its own platform only."""
     element: str = ""
     """The element whose loss ends it, such as `uplink dakar` or `peer mlix-university`."""
     rank: int | None = None

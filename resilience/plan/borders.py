@@ -14,8 +14,8 @@ from resilience.model.network import (
     Platform,
     Position,
     Provider,
-    Send,
     Raw,
+    Send,
     Uplink,
 )
 from resilience.model.plan import (
@@ -81,15 +81,15 @@ def router_drains(draft: Draft, router: str) -> bool:
     return is_draining(draft, f"router {router}", f"site {draft.network.routers[router].site}")
 
 
-def site_number(draft: Draft, router: str) -> int:
-    """Return the number of a router's site in large community `ASN:2:NUMBER`."""
-    return draft.allocator.give_integer("site-number", draft.network.routers[router].site, (range(1, 1000),))
 def raw_for(draft: Draft, router: str, stated: Iterable[Raw]) -> tuple[Raw, ...]:
     """Return the raw lines that are in a router's own language."""
     platform = draft.network.routers[router].platform
     return tuple(raw for raw in stated if raw.place.platform is platform)
 
 
+def site_number(draft: Draft, router: str) -> int:
+    """Return the number of a router's site in large community `ASN:2:NUMBER`."""
+    return draft.allocator.give_integer("site-number", draft.network.routers[router].site, (range(1, 1000),))
 
 
 def add_lists(draft: Draft) -> None:
@@ -299,6 +299,7 @@ def _our_uplink_end(draft: Draft, uplink: Uplink, near: Interface, family: int) 
         password=uplink.password,
         maximum_prefixes=most_prefixes(uplink.maximum_prefixes, family, _MOST_FROM_PROVIDER[uplink.accept]),
         draining=draining,
+        raw=raw_for(draft, uplink.router, uplink.raw),
     )
 
 
@@ -324,7 +325,6 @@ def _provider_end(draft: Draft, uplink: Uplink, far: Interface, family: int) -> 
         only=f"declared_{family}",
         honours=provider.honours,
         lower=lower_community(provider),
-        raw=raw_for(draft, uplink.router, uplink.raw),
         blackhole=f"declared_inside_{family}",
     )
     end = world_end(draft, node.base.name, far, family, stance, uplink.router, uplink.name)
@@ -418,6 +418,7 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         maximum_prefixes=customer.maximum_prefixes.get(family, len(customer.prefixes) + _MARGIN),
         default_originate=gives_default,
         draining=draining,
+        raw=raw_for(draft, router, customer.raw),
     )
 
 
@@ -436,4 +437,3 @@ def pick(addresses: Iterable[IPAddress], family: int) -> IPAddress | None:
 def most_prefixes(stated: Mapping[int, int], family: int, default: dict[int, int]) -> int:
     """Return the stated maximum of a family, else the default."""
     return stated.get(family, default[family])
-        raw=raw_for(draft, router, customer.raw),

@@ -347,6 +347,7 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
         hold_ms=peer.hold_ms or ours.hold_ms,
         password=peer.password,
         maximum_prefixes=most_prefixes(peer.maximum_prefixes, family, _MOST_FROM_PEER),
+        raw=raw_for(draft, port.node, peer.raw),
     )
     theirs = world_end(draft, party.node, party.interface, family, Stance(Relation.PEER), port.node)
     theirs = replace(theirs, bfd=peer.bfd, hold_ms=ours.hold_ms, password=peer.password)
@@ -360,7 +361,6 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
             assigned=_assigned(port.interface, party.interface, family),
         )
     )
-        raw=raw_for(draft, port.node, peer.raw),
 
 
 def _plan_members(draft: Draft, lan: _Lan, servers: list[_Party]) -> None:

@@ -19,10 +19,10 @@ from resilience.model.policy import Relation
 from resilience.render.banner import banner
 from resilience.render.bird_policy import BirdPolicy, BirdSet, bird_policy, bird_sets, policy_name
 from resilience.render.drain import ospf_cost
+from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, interface_name, seconds, symbol
 
-from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 
 @dataclass(frozen=True, slots=True)
 class BirdStatic:
@@ -108,20 +108,20 @@ class BirdSession:
     """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
     import_policy: str | None
     export_policy: str | None
+    raw: tuple[str, ...]
+    raw_channel: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BirdView:
-    raw: tuple[str, ...]
-    raw_channel: tuple[str, ...]
     """All that `templates/bird` needs."""
 
     banner: tuple[str, ...]
+    raw: tuple[str, ...]
     router_id: str
     asn: int | None
     multipath: int
     rpki: tuple[tuple[str, int], ...]
-    raw: tuple[str, ...]
     sets: tuple[BirdSet, ...]
     policies: tuple[BirdPolicy, ...]
     statics: tuple[BirdStatics, ...]
@@ -270,6 +270,6 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         validates=_validates(node, local.import_policy),
         import_policy=policy_name(local.import_policy) if local.import_policy else None,
         export_policy=policy_name(local.export_policy) if local.export_policy else None,
-    )
         raw=raw_of_session(neighbor, RawPlace.BIRD),
         raw_channel=raw_of_session(neighbor, RawPlace.BIRD_CHANNEL),
+    )

@@ -22,10 +22,10 @@ from resilience.model.policy import Relation
 from resilience.render.banner import banner
 from resilience.render.drain import ospf_cost
 from resilience.render.frr_policy import DISCARD, FrrList, FrrMap, FrrPolicies
+from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, identifier, interface_name, seconds
 
-from resilience.render.raw import raw_banner, raw_of_router, raw_of_session
 ACCEPT_ALL = "accept-all"
 """Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
 DRAINED = "default-drained"
@@ -95,6 +95,8 @@ class FrrNeighbor:
     maximum_prefixes: int | None
     import_map: str | None
     export_map: str | None
+    raw: tuple[str, ...]
+    raw_family: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,6 @@ class FrrOrigin:
 
     name: str
     sequence: int
-    raw: tuple[str, ...]
-    raw_family: tuple[str, ...]
     relation: int
     prefixes: tuple[str, ...]
 
@@ -125,6 +125,8 @@ class FrrView:
     """All that `templates/frr` needs."""
 
     banner: tuple[str, ...]
+    raw_banner: tuple[str, ...]
+    raw: tuple[str, ...]
     hostname: str
     asn: int | None
     router_id: str
@@ -133,8 +135,6 @@ class FrrView:
     ospf: bool
     rpki: tuple[tuple[str, int], ...]
     bfd: tuple[FrrBfd, ...]
-    raw_banner: tuple[str, ...]
-    raw: tuple[str, ...]
     statics: tuple[FrrStatic, ...]
     interfaces: tuple[FrrInterface, ...]
     policies: FrrPolicies
@@ -159,6 +159,8 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
     statics = tuple(_static(route) for route in node.statics)
     return FrrView(
         banner=banner(node),
+        raw_banner=raw_banner(node, around, RawPlace.FRR_CONF),
+        raw=raw_of_router(node, RawPlace.FRR_CONF),
         hostname=node.name,
         asn=node.asn,
         router_id=str(node.router_id),
@@ -171,8 +173,6 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         interfaces=_interfaces(node),
         policies=policies,
         discards=bool(policies.discarding),
-        raw_banner=raw_banner(node, around, RawPlace.FRR_CONF),
-        raw=raw_of_router(node, RawPlace.FRR_CONF),
         prefix_lists=tuple(policies.prefix_lists),
         maps=tuple(policies.maps),
         accept_all=ACCEPT_ALL if open_maps else None,
@@ -282,6 +282,8 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
         maximum_prefixes=local.maximum_prefixes,
         import_map=identifier(local.import_policy) if local.import_policy else without,
         export_map=identifier(local.export_policy) if local.export_policy else without,
+        raw=raw_of_session(neighbor, RawPlace.FRR),
+        raw_family=raw_of_session(neighbor, RawPlace.FRR_FAMILY),
     )
 
 
@@ -295,8 +297,6 @@ def _family(node: Node, neighbors: tuple[FrrNeighbor, ...], family: int) -> FrrF
     )
 
 
-        raw=raw_of_session(neighbor, RawPlace.FRR),
-        raw_family=raw_of_session(neighbor, RawPlace.FRR_FAMILY),
 def _origins(node: Node, family: int) -> Iterator[FrrOrigin]:
     """Yield our declared prefixes, then the parts of them that stay inside."""
     for sequence, relation, own in ((10, Relation.OWN, True), (20, Relation.INTERNAL, False)):
