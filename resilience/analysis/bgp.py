@@ -164,7 +164,9 @@ class Speakers:
         verdict = book.apply(book.policy(end.remote.import_policy), sent._replace(learned=end.other))
         if verdict is None:
             return None
-        route = verdict[0]
+        route, term = verdict
+        if term is not None and term.next_hop_peer:
+            route = route._replace(next_hop=int(end.local.address))
         if route.only_to_customer is None and end.local.role in _UPWARD and end.remote.role is not None:
             route = route._replace(only_to_customer=end.local.asn)
         return route

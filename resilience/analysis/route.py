@@ -88,6 +88,7 @@ class PolicyBook:
             and (not match.large_communities or not route.large_communities.isdisjoint(match.large_communities))
             and (match.not_first_as is None or route.path[:1] != (match.not_first_as,))
             and (match.path_longer_than is None or len(route.path) > match.path_longer_than)
+            and (match.next_hop_outside is None or not _inside(match.next_hop_outside, route.next_hop))
             and not match.rpki_invalid  # nothing in a plan is signed wrongly
         )
 
@@ -111,6 +112,11 @@ class PolicyBook:
             metric=route.metric if term.metric is None else term.metric,
             discard=route.discard or term.discard,
         )
+
+
+def _inside(network: IPNetwork, address: int | None) -> bool:
+    first = int(network.network_address)
+    return address is not None and first <= address <= int(network.broadcast_address)
 
 
 def prefix_in_list(made: PrefixList, prefix: IPNetwork) -> bool:

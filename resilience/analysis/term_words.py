@@ -254,6 +254,7 @@ CONDITIONS: Mapping[str, Words] = {
     "large_communities": _any_large_community,
     "not_first_as": lambda _, asn: f"the path does not begin with AS {asn}",
     "path_longer_than": lambda _, most: f"the path holds more than {most} AS numbers",
+    "next_hop_outside": lambda _, network: f"its next hop lies outside {network}",
     "rpki_invalid": _rpki_condition,
 }
 """Each field of `Match` in words."""
@@ -266,6 +267,7 @@ ACTIONS: Mapping[str, Words] = {
     "prepend": _prepend,
     "metric": lambda _, value: f"metric (MED) {value}",
     "next_hop_self": lambda _, __: "this router becomes the next hop",
+    "next_hop_peer": lambda _, __: "packets go to the neighbour itself, whatever next hop it said",
     "discard": lambda _, __: "traffic to it is dropped here",
 }
 """Each field of `Term` that changes a route, in words."""

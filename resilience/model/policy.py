@@ -79,6 +79,8 @@ class Match:
     not_first_as: int | None = None
     """The leftmost AS of the path is another one (route from a neighbour that does not put itself in front)."""
     path_longer_than: int | None = None
+    next_hop_outside: IPNetwork | None = None
+    """The next hop lies outside this network, such as the exchange LAN that a route server speaks for."""
     rpki_invalid: bool = False
     """RFC 6811: the validator says invalid."""
 
@@ -100,6 +102,8 @@ class Term:
     metric: int | None = None
     """Multi-exit discriminator."""
     next_hop_self: bool = False
+    next_hop_peer: bool = False
+    """On import: packets go to the neighbour itself, whatever next hop it said."""
     discard: bool = False
     """Blackhole (RFC 7999): set the next hop so that traffic is dropped."""
     comment: str = ""

@@ -11,6 +11,7 @@ from resilience.model.network import (
     Customer,
     IPAddress,
     IPInterface,
+    IPNetwork,
     Platform,
     Position,
     Provider,
@@ -39,6 +40,7 @@ from resilience.model.policy import Community, Relation
 from resilience.plan.draft import LAB_ORIGIN, Draft, NodeDraft, name_interface, short_interface
 from resilience.plan.own import customer_interfaces, customer_pair, other_host, pair_of
 from resilience.plan.policies import (
+    Surroundings,
     behind_peer_list,
     bogon_as_list,
     bogon_list,
@@ -46,6 +48,7 @@ from resilience.plan.policies import (
     customer_import,
     default_list,
     identifier,
+    inside_list,
     length_list,
     outside_export,
     prefix_list,
@@ -109,6 +112,8 @@ def add_lists(draft: Draft) -> None:
             prefix_list(f"ours_{family}", family, network.prefixes, longer=True),
             prefix_list(f"own_{family}", family, network.prefixes),
             prefix_list(f"customers_{family}", family, customer_prefixes),
+            inside_list(f"inside_customers_{family}", family, customer_prefixes),
+            prefix_list(f"exchange_lans_{family}", family, _lans(draft), longer=True),
         )
         for family in draft.families
     }
@@ -119,6 +124,26 @@ def add_lists(draft: Draft) -> None:
         for family in draft.families:
             node.prefix_lists |= {made.name: made for made in shared[family] if made.name in wanted}
         node.as_lists |= {made.name: made for made in as_lists if made.name in wanted}
+
+
+def _lans(draft: Draft) -> set[IPNetwork]:
+    """Return the networks of the exchange LANs that our routers are on."""
+    interfaces = [
+        interface for router in draft.network.routers for interface in draft.nodes[router].interfaces.values()
+    ]
+    ports = [interface for interface in interfaces if interface.kind is InterfaceKind.PORT]
+    return {address.interface.network for port in ports for address in port.addresses}
+
+
+def surroundings(draft: Draft) -> Surroundings:
+    """Return what the network's import policies protect and can ask."""
+    network = draft.network
+    bought = (customer.prefixes for customer in network.customers.values() if customer.asn is not None)
+    return Surroundings(
+        rpki=bool(network.rpki),
+        customers=frozenset(prefix.version for prefixes in bought for prefix in prefixes),
+        exchanges=bool(network.exchanges),
+    )
 
 
 def _names_used(node: NodeDraft) -> set[str | None]:
@@ -270,7 +295,7 @@ def _our_uplink_end(draft: Draft, uplink: Uplink, near: Interface, family: int) 
         accept=uplink.accept,
         preference=provider_preference(uplink.rank, ranks),
         site=site_number(draft, uplink.router),
-        rpki=bool(network.rpki),
+        around=surroundings(draft),
         draining=draining,
     )
     exports = outside_export(
@@ -397,6 +422,7 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         prefixes=exact_name,
         blackhole=inside_name,
         site=site_number(draft, router),
+        around=surroundings(draft),
         draining=draining,
     )
     exports = customer_export(

@@ -31,10 +31,11 @@ from resilience.plan.borders import (
     report_missing,
     router_drains,
     site_number,
+    surroundings,
 )
 from resilience.plan.draft import LAB_ORIGIN, Draft, name_interface, short_interface
 from resilience.plan.numbers import host_of
-from resilience.plan.policies import identifier, outside_export, peer_import, prefix_list
+from resilience.plan.policies import identifier, outside_export, peer_import, prefix_list, route_server_import
 from resilience.plan.world import CONNECT_RETRY_MS, OUTSIDE_HOLD_MS, Stance, add_as, add_world_host, connect, world_end
 
 _MOST_FROM_PEER = {4: 5_000, 6: 2_000}
@@ -250,19 +251,31 @@ def _our_end(
     drains: bool,
 ) -> SessionEnd:
     """Return our end of a session over a LAN, with its policies; `neighbor_as` None: a route server."""
-    del lan
     network = draft.network
     suffix = identifier(f"{label}_ipv{family}")
-    imports = peer_import(
-        f"import_{suffix}",
-        family,
-        asn=network.asn,
-        neighbor_as=neighbor_as,
-        site=site_number(draft, near.node),
-        rpki=bool(network.rpki),
-        prefixes=prefixes,
-        draining=drains,
-    )
+    site = site_number(draft, near.node)
+    around = surroundings(draft)
+    if neighbor_as is None:
+        imports = route_server_import(
+            f"import_{suffix}",
+            family,
+            asn=network.asn,
+            lan=lan.networks[family],
+            site=site,
+            around=around,
+            draining=drains,
+        )
+    else:
+        imports = peer_import(
+            f"import_{suffix}",
+            family,
+            asn=network.asn,
+            neighbor_as=neighbor_as,
+            site=site,
+            around=around,
+            prefixes=prefixes,
+            draining=drains,
+        )
     exports = outside_export(
         f"export_{suffix}", family, asn=network.asn, draining=drains, has_customers=has_bgp_customers(draft)
     )

@@ -7,6 +7,7 @@ RFC 8092 and RFC 8195 (large communities), MANRS actions 1 and 2.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 from resilience.model.network import Accept, IPNetwork, Send
@@ -82,6 +83,18 @@ _SHORTEST = {4: 8, 6: 16}
 _DEFAULT = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a network has that its import policies protect, and what they can ask."""
+
+    rpki: bool
+    """A validator is declared."""
+    customers: frozenset[int]
+    """Families of the prefixes of those who buy connectivity by BGP."""
+    exchanges: bool
+    """A router has a port on an exchange LAN."""
+
+
 def identifier(text: str) -> str:
     """Return a name that both daemons take as a symbol."""
     return text.replace("-", "_")
@@ -114,6 +127,17 @@ def prefix_list(name: str, family: int, prefixes: Iterable[IPNetwork], *, longer
     """List prefixes of one family, exactly or with their more-specifics."""
     rule = orlonger if longer else exact
     return PrefixList(name, family, tuple(rule(p) for p in sorted(_of(prefixes, family), key=_order)))
+
+
+def inside_list(name: str, family: int, prefixes: Iterable[IPNetwork]) -> PrefixList:
+    """List what lies inside prefixes of one family, but is none of them."""
+    found = sorted(_of(prefixes, family), key=_order)
+    return PrefixList(
+        name,
+        family,
+        tuple(PrefixRule(p, p.prefixlen + 1, p.max_prefixlen) for p in found if p.prefixlen < p.max_prefixlen),
+        tuple(exact(p) for p in found if any(p != other and p.subnet_of(other) for other in found)),  # type: ignore[arg-type]
+    )
 
 
 def bogon_list(family: int, given: Iterable[IPNetwork]) -> PrefixList:
@@ -151,34 +175,40 @@ def relation_tag(asn: int, relation: Relation) -> LargeCommunity:
     return (asn, 1, int(relation))
 
 
-def import_hygiene(family: int, neighbor_as: int | None, *, rpki: bool) -> list[Term]:
+def import_hygiene(family: int, neighbor_as: int | None, around: Surroundings) -> list[Term]:
     """Terms that every session with the outside begins with; `neighbor_as` None: a transparent route server."""
     terms = [
-        Term(
-            name="bogons",
-            match=Match(prefixes=f"bogons_{family}"),
-            accept=False,
-            comment="no bogon prefixes (RFC 7454 section 6.1.1)",
-        ),
-        Term(
-            name="length",
-            match=Match(prefixes=f"length_{family}"),
-            accept=False,
-            comment="neither too long nor too short (RFC 7454 section 6.1.3)",
-        ),
-        Term(
-            name="ours",
-            match=Match(prefixes=f"ours_{family}"),
-            accept=False,
-            comment="nobody outside may send us our own prefixes (RFC 7454 section 6.1.4)",
-        ),
-        *_path_terms(neighbor_as),
+        _refuse("bogons", f"bogons_{family}", "no bogon prefixes (RFC 7454 section 6.1.1)"),
+        _refuse("length", f"length_{family}", "neither too long nor too short (RFC 7454 section 6.1.3)"),
+        _refuse("ours", f"ours_{family}", "nobody outside may send us our own prefixes (RFC 7454 section 6.1.4)"),
     ]
-    if rpki:
-        terms.append(
-            Term(name="rpki", match=Match(rpki_invalid=True), accept=False, comment="RPKI invalid (RFC 6811, RFC 7115)")
-        )
-    return terms
+    if family in around.customers:
+        why = "a part of a customer's prefix would draw its traffic away (RFC 7454 section 6.1.4)"
+        terms.append(_refuse("inside_customers", f"inside_customers_{family}", why))
+    if around.exchanges:
+        why = "the LAN of our exchange comes from nobody but its port (RFC 7454 section 6.1.5)"
+        terms.append(_refuse("exchange_lans", f"exchange_lans_{family}", why))
+    return [*terms, *_path_terms(neighbor_as), *_rpki_terms(around)]
+
+
+def _refuse(name: str, prefixes: str, why: str) -> Term:
+    return Term(name=name, match=Match(prefixes=prefixes), accept=False, comment=why)
+
+
+def _rpki_terms(around: Surroundings) -> list[Term]:
+    if not around.rpki:
+        return []
+    why = "RPKI invalid (RFC 6811, RFC 7115)"
+    return [Term(name="rpki", match=Match(rpki_invalid=True), accept=False, comment=why)]
+
+
+def _leak_term() -> Term:
+    return Term(
+        name="leak",
+        match=Match(as_path_has="never_behind_peer"),
+        accept=False,
+        comment="a transit network or a provider of ours behind somebody else is a leak (RFC 7908)",
+    )
 
 
 def _path_terms(neighbor_as: int | None) -> list[Term]:
@@ -212,8 +242,13 @@ def _path_terms(neighbor_as: int | None) -> list[Term]:
 def accept_terms(
     asn: int, relation: Relation, preference: int, site: int, *, match: Match | None = None, draining: bool = False
 ) -> list[Term]:
-    """Accept what is left: first what its sender drains, with the lowest preference, then the rest."""
+    """Accept what is left: first what its sender drains, with the lowest preference, then the rest.
+
+    Packets go to whoever announced the route, so that nobody can send them to a third party (RFC 7454 section 10);
+    only a route server speaks for others (RFC 7947 section 2.2.1).
+    """
     match = match or Match()
+    next_hop_peer = relation is not Relation.ROUTE_SERVER
     tags = (relation_tag(asn, relation), (asn, 2, site))
     drained = Term(
         name="graceful_shutdown",
@@ -222,6 +257,7 @@ def accept_terms(
         local_preference=0,
         strip_own=True,
         add_large_communities=tags,
+        next_hop_peer=next_hop_peer,
         comment="the sender is about to take this path down (RFC 8326)",
     )
     rest = Term(
@@ -231,6 +267,7 @@ def accept_terms(
         local_preference=0 if draining else preference,
         strip_own=True,
         add_large_communities=tags,
+        next_hop_peer=next_hop_peer,
         comment="being drained: lowest preference" if draining else f"learned from a {relation.name.lower()}",
     )
     return [drained, rest]
@@ -245,7 +282,7 @@ def provider_import(
     accept: Accept,
     preference: int,
     site: int,
-    rpki: bool,
+    around: Surroundings,
     draining: bool,
 ) -> Policy:
     """What we take from a provider."""
@@ -254,7 +291,7 @@ def provider_import(
         match = Match(prefixes=f"default_{family}")
         terms += accept_terms(asn, Relation.PROVIDER, preference, site, match=match, draining=draining)
     if accept is not Accept.DEFAULT:
-        terms += import_hygiene(family, neighbor_as, rpki=rpki)
+        terms += import_hygiene(family, neighbor_as, around)
         terms += accept_terms(asn, Relation.PROVIDER, preference, site, draining=draining)
     return Policy(name=name, family=family, direction=Direction.IMPORT, terms=tuple(terms))
 
@@ -264,35 +301,58 @@ def peer_import(
     family: int,
     *,
     asn: int,
-    neighbor_as: int | None,
+    neighbor_as: int,
     site: int,
-    rpki: bool,
+    around: Surroundings,
     prefixes: str | None,
     draining: bool,
 ) -> Policy:
-    """What we take from a peer, or (`neighbor_as` None) from a route server."""
-    relation = Relation.ROUTE_SERVER if neighbor_as is None else Relation.PEER
-    preference = PREFERENCE_ROUTE_SERVER if neighbor_as is None else PREFERENCE_PEER
-    terms = import_hygiene(family, neighbor_as, rpki=rpki)
-    terms.append(
-        Term(
-            name="leak",
-            match=Match(as_path_has="never_behind_peer"),
-            accept=False,
-            comment="a transit network or a provider of ours behind a peer is a leak (RFC 7908)",
-        )
-    )
+    """What we take from a peer. `prefixes`: the list of what it declared, None where it declared nothing."""
     match = Match(prefixes=prefixes) if prefixes else None
-    terms += accept_terms(asn, relation, preference, site, match=match, draining=draining)
+    terms = [
+        *import_hygiene(family, neighbor_as, around),
+        _leak_term(),
+        *accept_terms(asn, Relation.PEER, PREFERENCE_PEER, site, match=match, draining=draining),
+    ]
+    return Policy(name=name, family=family, direction=Direction.IMPORT, terms=tuple(terms))
+
+
+def route_server_import(
+    name: str, family: int, *, asn: int, lan: IPNetwork, site: int, around: Surroundings, draining: bool
+) -> Policy:
+    """What we take from a route server, which speaks for the members of its LAN."""
+    elsewhere = Term(
+        name="next_hop",
+        match=Match(next_hop_outside=lan),
+        accept=False,
+        comment="a route server leads to members of its LAN only (RFC 7947 section 2.2.1)",
+    )
+    terms = [
+        *import_hygiene(family, None, around),
+        _leak_term(),
+        elsewhere,
+        *accept_terms(asn, Relation.ROUTE_SERVER, PREFERENCE_ROUTE_SERVER, site, draining=draining),
+    ]
     return Policy(name=name, family=family, direction=Direction.IMPORT, terms=tuple(terms))
 
 
 def customer_import(
-    name: str, family: int, *, asn: int, neighbor_as: int, prefixes: str, blackhole: str, site: int, draining: bool
+    name: str,
+    family: int,
+    *,
+    asn: int,
+    neighbor_as: int,
+    prefixes: str,
+    blackhole: str,
+    site: int,
+    around: Surroundings,
+    draining: bool,
 ) -> Policy:
     """What we take from a customer: exactly the declared prefixes, and blackholes inside them."""
     terms = [
         *_path_terms(neighbor_as),
+        _leak_term(),
+        # Before the RPKI is asked: what is to be dropped is longer than any authorisation allows.
         Term(
             name="blackhole",
             match=Match(prefixes=blackhole, communities=(BLACKHOLE,)),
@@ -303,6 +363,7 @@ def customer_import(
             discard=True,
             comment="the customer asks to drop traffic to its own address (RFC 7999); stays inside our AS",
         ),
+        *_rpki_terms(around),
         *accept_terms(
             asn,
             Relation.CUSTOMER,

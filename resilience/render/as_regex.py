@@ -14,14 +14,14 @@ def as_range_expression(low: int, high: int) -> str:
     return f"_({'|'.join(_patterns(low, high))})_"
 
 
-def not_first_expression(asn: int) -> str:
-    """Return the expression that finds paths whose leftmost AS is `asn`; the caller denies these."""
+def first_expression(asn: int) -> str:
+    """Return the expression that finds paths whose leftmost AS is `asn`."""
     return f"^{asn}_"
 
 
-def longer_than_expression(count: int) -> str:
-    """Return the expression that finds paths of more than `count` ASes; a set counts as one, as in path selection."""
-    return f"^([^ ]+ ){{{count}}}[^ ]"
+def at_most_expression(count: int) -> str:
+    """Return the expression that finds paths of up to `count` ASes; a set counts as one, as in path selection."""
+    return f"^([^ ]+( |$)){{0,{count}}}$"
 
 
 def _patterns(low: int, high: int) -> Iterator[str]:

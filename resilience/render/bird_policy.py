@@ -109,6 +109,8 @@ def _conditions(match: Match, family: int, known: frozenset[str]) -> list[str]:
         found.append(f"bgp_path.first != {match.not_first_as}")
     if match.path_longer_than is not None:
         found.append(f"bgp_path.len > {match.path_longer_than}")
+    if match.next_hop_outside is not None:
+        found.append(f"bgp_next_hop !~ {match.next_hop_outside}")
     if match.rpki_invalid:
         found.append(f"roa_check(b_roa{family}, net, bgp_path.last) = ROA_INVALID")
     return found
@@ -135,6 +137,8 @@ def _actions(term: Term, asn: int) -> list[str]:
     found += [f"bgp_path.prepend({asn})"] * term.prepend
     if term.discard:
         found.append("dest = RTD_BLACKHOLE")
+    elif term.next_hop_peer:
+        found += ["bgp_next_hop = from", "gw = from"]
     elif term.next_hop_self:
         found.append("bgp_next_hop = b_here")
     return found

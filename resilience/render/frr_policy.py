@@ -1,15 +1,16 @@
 """Vendor-neutral policy as FRR says it: route maps, and the lists that they refer to.
 
-FRR keeps one `match as-path` a route-map entry. A term with several conditions on the path calls a helper route map
-for each further one; `call` holds when the called map permits.
+FRR keeps one `match as-path` a route-map entry, and `call` is no condition: what a called map denies is lost. So a term
+with several conditions on the path gets one list that says them all: first it denies what lacks one of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from resilience.model.network import IPNetwork
 from resilience.model.policy import AsList, Community, LargeCommunity, Match, Policy, PrefixList, Term
-from resilience.render.as_regex import as_range_expression, longer_than_expression, not_first_expression
+from resilience.render.as_regex import as_range_expression, at_most_expression, first_expression
 from resilience.render.text import comment, identifier
 
 DISCARD = {4: "192.0.0.8", 6: "100::1"}
@@ -50,15 +51,17 @@ class FrrEntry:
     as_path: str | None = None
     community: str | None = None
     large_community: str | None = None
+    next_hops: str | None = None
+    """Prefix list that the next hop must match."""
     rpki_invalid: bool = False
-    call: str | None = None
     local_preference: int | None = None
     metric: int | None = None
     strip: str | None = None
     communities: str = ""
     large_communities: str = ""
     prepend: str = ""
-    next_hop: str | None = None
+    next_hop: tuple[str, ...] = ()
+    """What is set of it: one command each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class FrrMap:
 
 @dataclass(slots=True)
 class FrrPolicies:
-    """Collects what the policies of one node need: lists named by their content, helper maps, route maps."""
+    """Collects what the policies of one node need: lists named by their content, and route maps."""
 
     asn: int
     prefix_lists: list[tuple[str, FrrList]] = field(default_factory=list)
@@ -115,7 +118,6 @@ class FrrPolicies:
 
     def _entry(self, policy: Policy, sequence: int, term: Term) -> FrrEntry:
         match = term.match
-        paths = self._path_lists(match)
         actions = term.accept
         return FrrEntry(
             sequence=sequence,
@@ -123,10 +125,10 @@ class FrrPolicies:
             name=comment(term.name),
             comment=comment(term.comment),
             prefixes=match.prefixes,
-            as_path=paths[0] if paths else None,
-            call=self._helper(f"{policy.name}-{sequence}", _ip(policy.family), paths[1:]),
+            as_path=self._path_list(match),
             community=self._community_list(match.communities),
             large_community=self._large_list(match.large_communities),
+            next_hops=self._elsewhere_list(match.next_hop_outside),
             rpki_invalid=match.rpki_invalid,
             local_preference=term.local_preference if actions else None,
             metric=term.metric if actions else None,
@@ -134,29 +136,37 @@ class FrrPolicies:
             communities=" ".join(map(community_text, term.add_communities)) if actions else "",
             large_communities=" ".join(f"{a}:{b}:{c}" for a, b, c in term.add_large_communities) if actions else "",
             prepend=" ".join([str(self.asn)] * term.prepend) if actions else "",
-            next_hop=self._next_hop(policy, term) if actions else None,
+            next_hop=_next_hop(policy.family, term) if actions else (),
         )
 
-    def _path_lists(self, match: Match) -> list[str]:
-        """Return the names of the AS path lists that must all match."""
-        names = [match.as_path_has] if match.as_path_has is not None else []
+    def _path_list(self, match: Match) -> str | None:
+        """Return the name of the AS path list that says all conditions on the path: denied is what lacks one."""
+        names, lacking = [], []
         if match.not_first_as is not None:
-            name = f"not-first-{match.not_first_as}"
-            self.as_paths[name] = FrrList(name, (f"deny {not_first_expression(match.not_first_as)}", "permit .*"))
-            names.append(name)
+            names.append(f"not-first-{match.not_first_as}")
+            lacking.append(f"deny {first_expression(match.not_first_as)}")
         if match.path_longer_than is not None:
-            name = f"longer-than-{match.path_longer_than}"
-            self.as_paths[name] = FrrList(name, (f"permit {longer_than_expression(match.path_longer_than)}",))
-            names.append(name)
-        return names
+            names.append(f"longer-than-{match.path_longer_than}")
+            lacking.append(f"deny {at_most_expression(match.path_longer_than)}")
+        if not lacking:
+            return match.as_path_has
+        rest: tuple[str, ...] = ("permit .*",)
+        if match.as_path_has is not None:
+            names.append(match.as_path_has)
+            rest = self.as_paths[match.as_path_has].entries
+        name = "-and-".join(names)
+        self.as_paths[name] = FrrList(name, (*lacking, *rest))
+        return name
 
-    def _helper(self, name: str, ip: str, paths: list[str]) -> str | None:
-        if not paths:
+    def _elsewhere_list(self, network: IPNetwork | None) -> str | None:
+        """Return the name of a list of all that lies outside a network: FRR has no negated match."""
+        if network is None:
             return None
-        entry = FrrEntry(
-            sequence=10, permit=True, name=name, as_path=paths[0], call=self._helper(f"{name}-more", ip, paths[1:])
-        )
-        self.maps.append(FrrMap(name, ip, (entry,), 20))
+        name = f"outside-{str(network).replace('/', '-')}"
+        length = f" le {network.max_prefixlen}" if network.prefixlen < network.max_prefixlen else ""
+        found = (_ip(network.version), FrrList(name, (f"deny {network}{length}", "permit any")))
+        if found not in self.prefix_lists:
+            self.prefix_lists.append(found)
         return name
 
     def _community_list(self, communities: tuple[Community, ...]) -> str | None:
@@ -174,12 +184,16 @@ class FrrPolicies:
         self.own = f"own-{self.asn}"
         return self.own
 
-    def _next_hop(self, policy: Policy, term: Term) -> str | None:
-        if term.discard:
-            return f"{'next-hop' if policy.family == 4 else 'next-hop global'} {DISCARD[policy.family]}"
-        # zebra follows the discard next hop only on sessions without the check that next hops are connected. There,
-        # every other route gets the neighbour itself, so that it cannot point anywhere else.
-        return "next-hop peer-address" if term.next_hop_self or policy.name in self.discarding else None
+
+def _next_hop(family: int, term: Term) -> tuple[str, ...]:
+    """Return what is set of the next hop; on import FRR's `peer-address` is the neighbour, on export this router."""
+    if term.discard:
+        return (f"{'next-hop' if family == 4 else 'next-hop global'} {DISCARD[family]}",)
+    if not term.next_hop_peer and not term.next_hop_self:
+        return ()
+    # A neighbour may add a link-local next hop, which FRR would follow rather than the global one.
+    prefer_global = ("next-hop prefer-global",) if family == 6 and term.next_hop_peer else ()
+    return ("next-hop peer-address", *prefer_global)
 
 
 def _named(lists: dict[str, FrrList], texts: list[str]) -> str:

@@ -197,6 +197,7 @@ def _show_match(node: Node, match: Match) -> str:
         match.large_communities and f"large community {_show_communities(match.large_communities)}",
         match.not_first_as is not None and f"first AS is not {match.not_first_as}",
         match.path_longer_than is not None and f"AS path longer than {match.path_longer_than}",
+        match.next_hop_outside is not None and f"next hop outside {match.next_hop_outside}",
         match.rpki_invalid and "RPKI invalid",
     )
     return " and ".join(word for word in words if word)
@@ -236,6 +237,7 @@ def _show_action(term: Term) -> str:
         term.prepend and f"prepend {term.prepend}",
         term.metric is not None and f"metric {term.metric}",
         term.next_hop_self and "next hop self",
+        term.next_hop_peer and "next hop the neighbour",
         term.discard and "discard",
     )
     return ", ".join(word for word in words if word)

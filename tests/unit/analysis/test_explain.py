@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
 from functools import cache
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +226,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "role": BgpRole.RS_CLIENT,
         "import_policy": None,
         "export_policy": None,
+        "next_hop_outside": IPv4Network("203.0.113.0/24"),
         "hold_ms": 9_000,
         "connect_retry_ms": 30_000,
         "bfd": Bfd(interval_ms=50),
@@ -236,6 +237,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "next_hop_self": True,
         "route_reflector_client": True,
         "add_path": True,
+        "next_hop_peer": True,
         "route_server": True,
         "graceful_restart": True,
         "draining": True,

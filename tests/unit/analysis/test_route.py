@@ -130,6 +130,8 @@ def test_the_first_term_that_matches_decides_and_none_means_reject() -> None:
         (Match(not_first_as=64497), True),
         (Match(path_longer_than=1), True),
         (Match(path_longer_than=2), False),
+        (Match(next_hop_outside=ip_network("192.0.2.0/24")), False),
+        (Match(next_hop_outside=ip_network("203.0.113.0/24")), True),
         (Match(rpki_invalid=True), False),
         (Match(prefixes="ours", path_longer_than=2), False),
     ],
@@ -137,7 +139,11 @@ def test_the_first_term_that_matches_decides_and_none_means_reject() -> None:
 def test_all_given_conditions_must_hold(match: Match, fits: bool) -> None:
     """None given matches every route."""
     books, policy = book(Term(name="t", match=match, accept=True))
-    marked = route(communities=frozenset({(65535, 0)}), large_communities=frozenset({(64500, 1, 4)}))
+    marked = route(
+        communities=frozenset({(65535, 0)}),
+        large_communities=frozenset({(64500, 1, 4)}),
+        next_hop=int(ip_address("192.0.2.1")),
+    )
 
     assert (books.apply(policy, marked) is not None) is fits
 

@@ -86,18 +86,46 @@ def test_conditions_are_joined_by_and() -> None:
 
 
 def test_several_conditions_on_the_path_must_all_hold_on_frr() -> None:
-    """FRR keeps one `match as-path` an entry: the others are asked of helper maps."""
+    """FRR keeps one `match as-path` an entry, and what a called map denies is lost: one list says all conditions."""
     match = Match(as_path_has="some", not_first_as=64496, path_longer_than=5)
     policies = frr(Term(name="t", match=match, accept=False))
-    helper_of_helper, helper, main = policies.maps
-    assert main.entries[0].as_path == "some"
-    assert main.entries[0].call == helper.name
-    assert helper.entries[0].as_path == "not-first-64496"
-    assert helper.entries[0].call == helper_of_helper.name
-    assert helper_of_helper.entries[0].as_path == "longer-than-5"
+    (only,) = policies.maps
+    assert only.entries[0].as_path == "not-first-64496-and-longer-than-5-and-some"
+    assert policies.as_paths[only.entries[0].as_path].entries == (
+        "deny ^64496_",
+        "deny ^([^ ]+( |$)){0,5}$",
+        *policies.as_paths["some"].entries,
+    )
     assert bird(Term(name="t", match=match, accept=False))[0] == (
         "bgp_path ~ b_ases_some && bgp_path.first != 64496 && bgp_path.len > 5"
     )
+
+
+@pytest.mark.parametrize(
+    ("network", "denied"),
+    [("203.0.113.0/24", "deny 203.0.113.0/24 le 32"), ("2001:db8::7/128", "deny 2001:db8::7/128")],
+)
+def test_a_next_hop_outside_a_network(network: str, denied: str) -> None:
+    """FRR has no negated match, so its list permits all that lies elsewhere; it is written once."""
+    term = Term(name="t", match=Match(next_hop_outside=ip_network(network)), accept=False)
+    family = ip_network(network).version
+    policies = frr(term, family)
+    policies.add_policy(policy(term, family=family))
+    name = f"outside-{network.replace('/', '-')}"
+    assert policies.maps[-1].entries[0].next_hops == name
+    assert [found.entries for _, found in policies.prefix_lists if found.name == name] == [(denied, "permit any")]
+    assert bird(term, family)[0] == f"bgp_next_hop !~ {network}"
+
+
+@pytest.mark.parametrize(
+    ("family", "commands"),
+    [(4, ("next-hop peer-address",)), (6, ("next-hop peer-address", "next-hop prefer-global"))],
+)
+def test_packets_go_to_the_neighbour_itself(family: int, commands: tuple[str, ...]) -> None:
+    """On FRR a link-local next hop, which it would rather follow, is set aside too."""
+    term = Term(name="t", accept=True, next_hop_peer=True)
+    assert frr(term, family).maps[-1].entries[0].next_hop == commands
+    assert bird(term, family)[1] == ("bgp_next_hop = from", "gw = from")
 
 
 def test_actions() -> None:
@@ -117,7 +145,7 @@ def test_actions() -> None:
     assert entry.strip == f"own-{ASN}"
     assert (entry.communities, entry.large_communities) == ("graceful-shutdown", f"{ASN}:1:4")
     assert (entry.prepend, entry.metric, entry.local_preference) == (f"{ASN} {ASN}", 5, 190)
-    assert entry.next_hop == "next-hop peer-address"
+    assert entry.next_hop == ("next-hop peer-address",)
     assert bird(term)[1] == (
         f"bgp_large_community.delete([({ASN}, *, *)])",
         f"bgp_large_community.add(({ASN}, 1, 4))",
@@ -135,16 +163,9 @@ def test_discarded_traffic_goes_nowhere(family: int, address: str) -> None:
     """FRR needs a next hop that a discard route answers for; BIRD says it itself."""
     term = Term(name="t", accept=True, discard=True)
     policies = frr(term, family)
-    assert policies.maps[-1].entries[0].next_hop == address
+    assert policies.maps[-1].entries[0].next_hop == (address,)
     assert policies.discarding == {"p"}
     assert bird(term, family)[1] == ("dest = RTD_BLACKHOLE",)
-
-
-def test_where_something_is_discarded_nobody_points_elsewhere() -> None:
-    """Such sessions of FRR take next hops that are not connected, so all other routes get the neighbour itself."""
-    policies = FrrPolicies(ASN)
-    policies.add_policy(policy(Term(name="a", accept=True), Term(name="b", accept=True, discard=True)))
-    assert [entry.next_hop for entry in policies.maps[0].entries] == ["next-hop peer-address", "next-hop 192.0.0.8"]
 
 
 def test_a_rejecting_term_has_no_actions() -> None:

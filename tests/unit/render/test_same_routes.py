@@ -104,6 +104,11 @@ OFFERED = (
     offered(24, communities=frozenset({(65535, 666)})),
     offered(25, FEEDER, 3356),
     offered(26, FEEDER, 3356),
+    offered(27, FEEDER, 3257),
+    offered(28, FEEDER, 3257, 3257, 3257),
+    offered(29, FEEDER, 3356, 3356, 3356),
+    offered(30),
+    offered(31),
 )
 
 AUTHORISED = {"198.18.25.0/24": 1299, "198.18.26.0/24": 3356}
@@ -114,8 +119,17 @@ PREFIX_LISTS = (
     PrefixList("long", 4, (PrefixRule(ip_network("0.0.0.0/0"), 26, 32), PrefixRule(ip_network("0.0.0.0/0"), 0, 7))),
     PrefixList("never", 4, ()),
     PrefixList("marked", 4, (PrefixRule(ip_network("198.18.22.0/24"), 24, 24),)),
+    PrefixList("led", 4, (PrefixRule(ip_network("198.18.30.0/24"), 24, 24),)),
+    PrefixList("led_astray", 4, (PrefixRule(ip_network("198.18.31.0/24"), 24, 24),)),
 )
-AS_LISTS = (AsList("private", ((64512, 65534), (4_200_000_000, 4_294_967_294))), AsList("nobody", ()))
+AS_LISTS = (
+    AsList("private", ((64512, 65534), (4_200_000_000, 4_294_967_294))),
+    AsList("nobody", ()),
+    AsList("far", ((3257, 3257),)),
+)
+FEEDERS = ip_network("192.0.2.0/24")
+"""Holds every address of the feeder, which announces no other next hop."""
+ELSEWHERE = ip_network("203.0.113.0/24")
 
 IMPORT = Policy(
     name="import_feeder",
@@ -134,6 +148,9 @@ IMPORT = Policy(
         Term(name="long", match=Match(prefixes="long"), accept=False),
         Term(name="private", match=Match(as_path_has="private"), accept=False),
         Term(name="first", match=Match(not_first_as=FEEDER), accept=False),
+        Term(name="far_and_long", match=Match(as_path_has="far", path_longer_than=3), accept=False),
+        Term(name="led", match=Match(prefixes="led", next_hop_outside=FEEDERS), accept=False),
+        Term(name="led_astray", match=Match(prefixes="led_astray", next_hop_outside=ELSEWHERE), accept=False),
         Term(name="rpki", match=Match(rpki_invalid=True), accept=False),
         Term(name="long_path", match=Match(path_longer_than=10), accept=False),
         Term(
@@ -170,6 +187,7 @@ IMPORT = Policy(
             accept=True,
             local_preference=190,
             strip_own=True,
+            next_hop_peer=True,
             add_large_communities=((OURS, 1, 4), (OURS, 2, 33)),
         ),
     ),
@@ -214,6 +232,7 @@ def holds(match: Match, route: Route) -> bool:
         not match.large_communities or bool(route.large & set(match.large_communities)),
         match.not_first_as is None or route.path[:1] != (match.not_first_as,),
         match.path_longer_than is None or len(route.path) > match.path_longer_than,
+        match.next_hop_outside is None or not FEEDERS.subnet_of(match.next_hop_outside),  # type: ignore[arg-type]
         not match.rpki_invalid or AUTHORISED.get(route.prefix, route.path[-1]) != route.path[-1],
     )
     return all(conditions)
