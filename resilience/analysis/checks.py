@@ -129,6 +129,13 @@ CHECKS: Final = (
         lint.find_no_bfd,
     ),
     Check(
+        "graceful-restart-lossy",
+        _W,
+        "a session that is to survive a restart of its daemon on a router that would lose packets",
+        "RFC 4724 section 4.1, RFC 5882 section 4.3; measured on the daemons (decision 0010)",
+        lint.find_lossy_restarts,
+    ),
+    Check(
         "unequal-shares",
         _W,
         "uplinks of equal rank and different capacity",

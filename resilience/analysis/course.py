@@ -15,7 +15,7 @@ from resilience.analysis.route import Destination
 from resilience.analysis.wires import Plug
 from resilience.analysis.world import Situation, World, resolve
 from resilience.model.network import Bfd, IPAddress, Platform
-from resilience.model.plan import SessionEnd
+from resilience.model.plan import GracefulRestart, SessionEnd
 from resilience.model.units import show_duration
 
 
@@ -116,6 +116,9 @@ class Course:
         local, remote = end.local, end.remote
         daemon = daemon_of(self.world.plan.nodes[local.node].platform)
         if end.session.name in self.damage.closed or remote.node in self.damage.killed:
+            if remote.node in self.damage.killed and _waits(local, remote):
+                text = f"{local.node} has waited for the daemon of {remote.node} (graceful restart)"
+                return self.clock.after(self.first, constants.GRACEFUL_RESTART, text)
             return self.clock.after(
                 self.first, constants.CLOSE, f"{local.node} sees the session {end.session.name} end"
             )
@@ -231,6 +234,12 @@ class _Hops:
                         queue.append(there)
             self._found[start] = found
         return self._found[start]
+
+
+def _waits(local: SessionEnd, remote: SessionEnd) -> bool:
+    """Say whether an end keeps the routes of another one whose daemon died (RFC 4724); BFD would not let it."""
+    helps = local.graceful_restart is not GracefulRestart.OFF
+    return helps and remote.graceful_restart is GracefulRestart.RESTARTS and local.bfd is None
 
 
 def _bfd(local: Bfd, remote: Bfd) -> Bounds:

@@ -10,6 +10,7 @@ from resilience.analysis.subject import Found, Subject, join, place
 from resilience.model.network import Accept, IPNetwork, Uplink
 from resilience.model.plan import FailureKind, Session, SessionKind
 from resilience.model.units import show_capacity, show_duration
+from resilience.plan.restart import restart_wishes, why_lossy
 
 _DOCUMENTATION = tuple(
     ip_network(text)
@@ -199,6 +200,18 @@ def _say_no_bfd(session: Session, party: str, subject: Subject) -> Found:
         f"agree on BFD with {theirs.node} and state `bfd: true`; else ask for a shorter hold time",
         place(element),
     )
+
+
+def find_lossy_restarts(subject: Subject) -> Iterator[Found]:
+    """Name the sessions that are to survive a restart and would lose packets all the same."""
+    for wish in restart_wishes(subject.network):
+        if reason := why_lossy(subject.network, wish):
+            yield Found(
+                wish.element,
+                f"graceful restart of {wish.element} on {wish.router} is left off at both ends: {reason}",
+                "remove `graceful_restart`: what fails is then seen at once, and traffic takes another way",
+                place(wish.stated),
+            )
 
 
 def find_default_only(subject: Subject) -> Iterator[Found]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from resilience.model.explanation import Statement
 from resilience.model.network import Bfd, IPNetwork, Platform
 from resilience.model.plan import (
+    GRACEFUL_RESTART_S,
     BgpRole,
+    GracefulRestart,
     Interface,
     InterfaceKind,
     Node,
@@ -199,12 +201,26 @@ def _gtsm(view: View) -> str:
     return f"on: only packets that passed no router count, TTL 255 (RFC 5082){asked}"
 
 
+_RESTARTING = {
+    (GracefulRestart.RESTARTS, GracefulRestart.RESTARTS): "either",
+    (GracefulRestart.RESTARTS, GracefulRestart.HELPS): "our",
+    (GracefulRestart.HELPS, GracefulRestart.RESTARTS): "the other",
+}
+
+
 def _restart(view: View) -> str:
-    local, remote = view.local.graceful_restart, view.remote.graceful_restart
-    if local:
-        return "on: routes stay while the other daemon restarts (RFC 4724)"
-    other = " at this end" if remote else ""
-    return f"off{other}: routes go with the session, so that no stale ones draw traffic (RFC 4724)"
+    off = GracefulRestart.OFF
+    ends = (view.local.graceful_restart, view.remote.graceful_restart)
+    if off in ends:
+        at = "" if ends == (off, off) else " at this end" if ends[0] is off else " at the other end"
+        return f"off{at}: routes go with the session, so that no stale ones draw traffic (RFC 4724)"
+    restarting = _RESTARTING.get(ends)
+    if restarting is None:
+        return "help only: neither router promises to forward while its daemon is away (RFC 4724)"
+    return (
+        f"on: while {restarting} daemon restarts, {GRACEFUL_RESTART_S} s at most, routes stay and the kernel forwards "
+        "by them (RFC 4724); loss of carrier ends that at once, and nothing else does"
+    )
 
 
 def _draining(view: View) -> str:

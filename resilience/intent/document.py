@@ -245,6 +245,10 @@ class UplinkPart(NounPart):
     bfd: Bfd = Field(
         default=None, description="true, or timers: only where the provider has BFD for us. Default: false."
     )
+    graceful_restart: Truth = Field(
+        default=False,
+        description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
+    )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     ttl_security: Truth = Field(default=False, description="GTSM (RFC 5082): only where the provider does it too.")
     password: Password | None = Field(
@@ -277,6 +281,10 @@ class RouteServerPart(NounPart):
     asn: Asn = Field(description="Its AS number.")
     address: HostAddresses = Field(default=[], description="Its address in the LAN, one a family.")
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
+    graceful_restart: Truth = Field(
+        default=False,
+        description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
+    )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
@@ -289,6 +297,10 @@ class PeerPart(NounPart):
     address: HostAddresses = Field(default=[], description="Its address in the LAN, one a family.")
     prefixes: Prefixes = Field(default=[], description="What it announces.")
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
+    graceful_restart: Truth = Field(
+        default=False,
+        description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
+    )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
@@ -328,6 +340,10 @@ class CustomerPart(NounPart):
         default={}, description="The real port at each router."
     )
     bfd: Bfd = Field(default=None, description="true, or timers. Default: false.")
+    graceful_restart: Truth = Field(
+        default=False,
+        description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
+    )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     maximum_prefixes: Annotated[LimitPart, Settings()] = Field(

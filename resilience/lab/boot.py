@@ -188,7 +188,8 @@ def _start_daemons(node: Booted) -> None:
         # `-D`: where the configuration names no log, as ours do not, messages go to that file instead of to syslog.
         user = ["-u", "bird", "-g", "bird"]
         Path("/run/bird/bird.pid").unlink(missing_ok=True)
-        _run(node, ["bird", *user, "-D", _BIRD_LOG, "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"])
+        paths = ["-D", _BIRD_LOG, "-P", "/run/bird/bird.pid", "-s", "/run/bird/bird.ctl"]
+        _run(node, ["bird", *user, *paths, *wanted[0].options])
         node.pids["bird"] = _read_pid(Path("/run/bird/bird.pid"))
         return
     _start_frr(node, wanted)

@@ -63,8 +63,15 @@ def _programs(node: str, texts: Mapping[str, str]) -> tuple[Program, ...]:
             raise LabError(f"{node} has frr.conf but no file `daemons` that says which daemons to start")
         return read_daemons(texts["daemons"])
     if "bird.conf" in texts:
-        return (Program("bird"),)
+        return (Program("bird", read_envvars(texts.get("envvars", ""))),)
     return ()
+
+
+def read_envvars(text: str) -> tuple[str, ...]:
+    """Return the options that BIRD's file `envvars` gives the daemon, as its service file hands them on."""
+    words = shlex.split(text, comments=True)
+    stated = (word.removeprefix("BIRD_ARGS=") for word in words if word.startswith("BIRD_ARGS="))
+    return tuple(shlex.split(next(stated, "")))
 
 
 def read_daemons(text: str) -> tuple[Program, ...]:

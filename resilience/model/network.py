@@ -199,6 +199,7 @@ class Uplink(Noun):
     vlan: int | None = None
     mtu: int = 1500
     bfd: Bfd | None = None
+    graceful_restart: bool = False
     hold_ms: int | None = None
     ttl_security: bool = False
     password: SecretRef | None = None
@@ -226,6 +227,7 @@ class RouteServer(Noun):
     asn: int
     addresses: tuple[IPAddress, ...] = ()
     bfd: Bfd | None = None
+    graceful_restart: bool = False
     hold_ms: int | None = None
     password: SecretRef | None = None
     raw: tuple[Raw, ...] = ()
@@ -239,6 +241,7 @@ class Peer(Noun):
     addresses: tuple[IPAddress, ...] = ()
     prefixes: tuple[IPNetwork, ...] = ()
     bfd: Bfd | None = None
+    graceful_restart: bool = False
     hold_ms: int | None = None
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
@@ -267,6 +270,7 @@ class Customer(Noun):
     addresses: Mapping[str, tuple[IPInterface, ...]] = field(default_factory=dict)
     interfaces: Mapping[str, str] = field(default_factory=dict)
     bfd: Bfd | None = None
+    graceful_restart: bool = False
     hold_ms: int | None = None
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)

@@ -160,6 +160,11 @@ class NextHop:
     interface: str
 
 
+GRACEFUL_RESTART_S = 30
+"""How long a neighbour waits for a daemon that died and keeps its routes (RFC 4724 section 3), where both agreed."""
+GRACEFUL_WAIT_S = 20
+"""How long a daemon that came back waits for its neighbours' routes before it acts on those that it has."""
+
 OSPF_HELLO_S = 1
 """Hello interval on our links: BFD detects failures, hellos only decide how soon an adjacency comes back."""
 OSPF_DEAD_S = 10
@@ -282,6 +287,17 @@ class BgpRole(StrEnum):
     RS_CLIENT = "rs-client"
 
 
+class GracefulRestart(StrEnum):
+    """What one end of a session does when a routing daemon dies and comes back (RFC 4724)."""
+
+    OFF = "off"
+    """Routes go with the session."""
+    HELPS = "helps"
+    """Keeps the other end's routes while its daemon is away."""
+    RESTARTS = "restarts"
+    """That, and its own router goes on forwarding while its daemon is away."""
+
+
 class SessionKind(StrEnum):
     """What a session is for, seen from the declared network; OUTSIDE: between two strangers."""
 
@@ -325,7 +341,7 @@ class SessionEnd:
     back (RFC 4456 section 11, RFC 7964)."""
     route_server: bool = False
     """This end is the route server: transparent next hop and AS path (RFC 7947)."""
-    graceful_restart: bool = False
+    graceful_restart: GracefulRestart = GracefulRestart.OFF
     draining: bool = False
     raw: tuple[Raw, ...] = ()
     """Lines for this end's configuration of the session, of its own platform only."""

@@ -20,6 +20,7 @@ from resilience.plan.numbers import Allocator, Numbers
 from resilience.plan.objectives import failure_faults, find_element, plan_objectives
 from resilience.plan.own import plan_hosts, plan_ibgp, plan_links, plan_routers, plan_static_customers
 from resilience.plan.pools import make_pools
+from resilience.plan.restart import apply_restarts
 from resilience.plan.world import plan_provider, plan_transits
 
 __all__ = [
@@ -66,6 +67,7 @@ def make_plan(
         if customer.asn is not None:
             plan_bgp_customer(draft, customer)
     plan_ibgp(draft)
+    apply_restarts(draft)
     anchor_borders(draft)
     add_floating(draft)
     add_lists(draft)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from resilience.errors import ResilienceError
 from resilience.model.network import Bfd, IPNetwork, RawPlace
 from resilience.model.plan import (
+    GRACEFUL_RESTART_S,
+    GRACEFUL_WAIT_S,
     MAIN_TABLE,
     OSPF_DEAD_S,
     OSPF_HELLO_S,
+    GracefulRestart,
     Neighbor,
     Node,
     Plan,
@@ -94,7 +97,8 @@ class BirdSession:
     bfd: Bfd | None
     password: str | None
     ttl_security: bool
-    graceful_restart: bool
+    graceful_restart: str
+    restarts: bool
     enforce_first_as: bool
     route_server: bool
     next_hop_self: bool
@@ -131,7 +135,11 @@ class BirdView:
     bfd: tuple[BirdBfd, ...]
     ospf: tuple[BirdOspf, ...]
     sessions: tuple[BirdSession, ...]
+    restarts: bool
+    """Its kernel forwards on while the daemon is away, and some neighbour waits for it."""
     families: tuple[int, ...] = (4, 6)
+    graceful_restart_s: int = GRACEFUL_RESTART_S
+    graceful_wait_s: int = GRACEFUL_WAIT_S
     hello_s: int = OSPF_HELLO_S
     dead_s: int = OSPF_DEAD_S
 
@@ -161,6 +169,7 @@ def view_bird(plan: Plan, node: Node, resolve: ResolveSecret) -> BirdView:
         bfd=bfd,
         ospf=_ospf(node) if node.ospf else (),
         sessions=tuple(_session(node, neighbor, resolve) for neighbor in around),
+        restarts=any(neighbor.local.graceful_restart is GracefulRestart.RESTARTS for neighbor in around),
     )
 
 
@@ -228,6 +237,7 @@ def _validates(node: Node, name: str | None) -> bool:
     return any(term.match.rpki_invalid for policy in node.policies if policy.name == name for term in policy.terms)
 
 
+_GRACEFUL_RESTART = {GracefulRestart.OFF: "off", GracefulRestart.HELPS: "aware", GracefulRestart.RESTARTS: "on"}
 _ADD_PATH = {(False, False): None, (False, True): "rx", (True, False): "tx", (True, True): "on"}
 """(this end sends every path, the other end does) to BIRD's word."""
 
@@ -257,7 +267,8 @@ def _session(node: Node, neighbor: Neighbor, resolve: ResolveSecret) -> BirdSess
         bfd=local.bfd,
         password=password_text(local.password, resolve),
         ttl_security=local.ttl_security and external,
-        graceful_restart=local.graceful_restart,
+        graceful_restart=_GRACEFUL_RESTART[local.graceful_restart],
+        restarts=local.graceful_restart is GracefulRestart.RESTARTS,
         enforce_first_as=external and not remote.route_server,
         route_server=local.route_server,
         next_hop_self=local.next_hop_self,

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from resilience.model.network import Bfd, RawPlace
 from resilience.model.plan import (
+    GRACEFUL_RESTART_S,
+    GRACEFUL_WAIT_S,
     MAIN_TABLE,
     OSPF_DEAD_S,
     OSPF_HELLO_S,
     Address,
     BgpRole,
+    GracefulRestart,
     Interface,
     Neighbor,
     Node,
@@ -29,6 +32,11 @@ from resilience.render.text import description, identifier, interface_name, seco
 ACCEPT_ALL = "accept-all"
 """Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
 DRAINED = "default-drained"
+_GRACEFUL_RESTART = {
+    GracefulRestart.OFF: "",
+    GracefulRestart.HELPS: "graceful-restart-helper",
+    GracefulRestart.RESTARTS: "graceful-restart",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class FrrNeighbor:
     """Its import policy sets a next hop that is not connected."""
     validates: bool
     """Its import policy asks the RPKI: routes are judged again when the validator's answers change."""
-    graceful_restart: bool
+    graceful_restart: str
     default_originate: bool
     draining: bool
     next_hop_self: bool
@@ -146,6 +154,10 @@ class FrrView:
     """Route map for default routes towards those who should use another way; empty: nobody should."""
     neighbors: tuple[FrrNeighbor, ...]
     families: tuple[FrrFamily, ...]
+    restarts: bool
+    """Its kernel forwards on while bgpd is away, and the neighbours wait for it."""
+    graceful_restart_s: int = GRACEFUL_RESTART_S
+    graceful_wait_s: int = GRACEFUL_WAIT_S
     hello_s: int = OSPF_HELLO_S
     dead_s: int = OSPF_DEAD_S
 
@@ -179,6 +191,7 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         drained_default=DRAINED if any(n.draining and n.default_originate for n in neighbors) else None,
         neighbors=neighbors,
         families=tuple(_family(node, neighbors, family) for family in (4, 6)),
+        restarts=any(neighbor.local.graceful_restart is GracefulRestart.RESTARTS for neighbor in around),
     )
 
 
@@ -272,7 +285,7 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
         enforce_first_as=external and not remote.route_server,
         validates=local.import_policy in policies.validating,
         discards=external and local.import_policy in policies.discarding,
-        graceful_restart=local.graceful_restart,
+        graceful_restart=_GRACEFUL_RESTART[local.graceful_restart],
         default_originate=local.default_originate,
         draining=local.draining,
         next_hop_self=local.next_hop_self,

@@ -205,6 +205,13 @@ CASES = {
         "a prefix of /24 or /48",
         lambda: change(two_sites(), "customers", "bank", prefixes=(ip_network("192.0.2.0/24"),)),
     ),
+    "graceful-restart-lossy": Case(
+        lambda: change_uplinks(dual_homed(Platform.BIRD), **{"beta-radio": {"graceful_restart": True, "bfd": BFD}}),
+        "uplink beta-radio",
+        ("uplink beta-radio on gw is left off", "BFD runs on the same sessions"),
+        "remove `graceful_restart`",
+        lambda: change_uplinks(dual_homed(Platform.BIRD), **{"beta-radio": {"graceful_restart": True}}),
+    ),
     "no-bfd": Case(
         dual_homed,
         "uplink alpha-fibre",

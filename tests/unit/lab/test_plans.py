@@ -12,7 +12,7 @@ from resilience.lab.faults import faults_of, outside_end
 from resilience.lab.ledger import find_element
 from resilience.lab.ready import expect
 from resilience.lab.spec import LabSpec
-from resilience.lab.survey import FIRST_INDEX, fingerprint, make_spec, read_daemons
+from resilience.lab.survey import FIRST_INDEX, fingerprint, make_spec, read_daemons, read_envvars
 from resilience.model.configs import ConfigFile, Configs
 from resilience.model.plan import Fault, FaultKind, Plan
 from tests.support.lab_networks import SMALL, plan_from
@@ -61,6 +61,17 @@ def test_the_distributions_start_script_is_followed() -> None:
 
     assert [program.name for program in found] == ["zebra", "bgpd", "staticd"]
     assert found[1].options == ("-A", "127.0.0.1", "-M", "rpki")
+
+
+def test_bird_starts_with_the_options_of_its_service(plan: Plan) -> None:
+    """What `envvars` says is what a router's service file hands on; without the file there are none."""
+    text = "# BIRD_ARGS=-x\nBIRD_RUN_USER=bird\nBIRD_ARGS=-R\n"
+    spec = make_spec(plan, {"r2": (ConfigFile("bird.conf", ""), ConfigFile("envvars", text))})
+
+    assert read_envvars(text) == ("-R",)
+    assert read_envvars('BIRD_ARGS="-R -d"') == ("-R", "-d")
+    assert read_envvars("BIRD_RUN_USER=bird\n") == ()
+    assert [node.programs[0].options for node in spec.nodes if node.programs] == [("-R",)]
 
 
 def test_an_frr_without_the_file_daemons_is_refused(plan: Plan) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from resilience.errors import ResilienceError
 from resilience.model.network import Bfd, Platform, SecretRef
-from resilience.model.plan import OspfInterface, Plan
+from resilience.model.plan import GracefulRestart, OspfInterface, Plan
 from resilience.render import render_configs
 from tests.support.render_plans import FAST, make_the_plan, text_of, with_ends, with_node
 
+RESTARTS, HELPS = GracefulRestart.RESTARTS, GracefulRestart.HELPS
 DAEMON_FILE = {Platform.FRR: "frr.conf", Platform.BIRD: "bird.conf"}
 
 
@@ -128,7 +129,11 @@ def test_without_bfd_no_bfd_runs(platform: Platform) -> None:
         ({}, "neighbor 192.0.2.1 local-role customer", "local role customer;"),
         ({}, "neighbor 192.0.2.1 enforce-first-as", "enforce first as yes;"),
         ({}, "neighbor 192.0.2.1 route-map import_4 in", "import filter { b_policy_import_4(192.0.2.2); };"),
-        ({"graceful_restart": True}, "neighbor 192.0.2.1 graceful-restart", "graceful restart on;"),
+        ({"graceful_restart": RESTARTS}, "neighbor 192.0.2.1 graceful-restart\n", "graceful restart on;"),
+        ({"graceful_restart": HELPS}, "neighbor 192.0.2.1 graceful-restart-helper\n", "graceful restart aware;"),
+        ({"graceful_restart": RESTARTS}, "graceful-restart preserve-fw-state", "scan time 20;\n  # What the kernel"),
+        ({"graceful_restart": RESTARTS}, "graceful-restart restart-time 30", "graceful restart time 30;"),
+        ({"graceful_restart": RESTARTS}, "graceful-restart select-defer-time 20", "graceful restart wait 20;"),
         ({"route_server": True}, "neighbor 192.0.2.1 route-server-client", "rs client;"),
     ],
 )
