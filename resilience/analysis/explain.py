@@ -6,15 +6,17 @@ Nothing is simulated, so that a large network answers as fast as a small one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from resilience.analysis.raw import touched
 from resilience.analysis.session_words import View, about, beside_export, beside_import, packet_filter, platform_limits
 from resilience.analysis.term_words import Speaker, explain_policy, lists_of
 from resilience.errors import UnknownName, UsageError
-from resilience.model.explanation import Explanation, Filtering, SessionExplanation
-from resilience.model.plan import Element, ElementKind, Plan, Session, SessionEnd
+from resilience.model.explanation import Explanation, Filtering, SessionExplanation, Statement
+from resilience.model.network import RAW_SECRET, Raw
+from resilience.model.plan import ElementKind, Plan, Session, SessionEnd
 from resilience.model.policy import Direction, Policy
 from resilience.plan import find_element
 
@@ -82,8 +84,19 @@ def _explain_end(view: View) -> SessionExplanation:
         exports=_filtering(view, Direction.EXPORT),
         packets=packet_filter(view),
         limits=platform_limits(view),
+        raw=tuple(map(_raw_statement, (*local.raw, *node.raw))),
         lists=lists_of(node, named),
     )
+
+
+def _raw_statement(raw: Raw) -> Statement:
+    """Say what raw lines are and what they may undo. A line in which a secret seems to stand is not shown."""
+    undone, silent = touched(raw)
+    if silent:
+        undone.append("what cannot be told: not every line is understood")
+    lines = "; ".join("(a line with a secret)" if RAW_SECRET.search(line) else line.strip() for line in raw.lines)
+    where = f" at {raw.at}" if raw.at.line else ""
+    return Statement(subject=f"{raw.place}{where}", text=f"{lines} (may undo {', '.join(undone) or 'nothing'})")
 
 
 def _filtering(view: View, direction: Direction) -> Filtering:
@@ -107,6 +120,11 @@ def _unfiltered(view: View, inward: bool) -> str:
         return "everything is taken with its communities and local preference: our own routers judged it at the border"
     if view.local.route_reflector_client:
         return "the best routes are announced with their communities and local preference, reflected ones too"
+    if view.node.cluster_id is not None:
+        return (
+            "routes from outside, of this router itself and of its own clients are announced with their communities "
+            "and local preference (RFC 4456)"
+        )
     return (
         "routes from outside and of this router itself are announced with their communities and local preference; "
         "what iBGP taught us is not (RFC 4271 section 9.2)"
@@ -118,9 +136,15 @@ def _find(plan: Plan, name: str) -> _Meant:
     exact = tuple(session for session in plan.sessions if session.name == name)
     if exact:
         return _Meant(name, exact)
-    having = {element.name: element for element in plan.elements.values() if _sessions_of(plan, element)}
-    if name in having or any(element.short == name for element in having.values()):
-        return _meant_element(plan, find_element(having, name))
+    sessions_of = _index(plan)
+    having = {element: plan.elements[element] for element in sessions_of}
+    same = [element for element in having.values() if element.short == name]
+    if name in having or same:
+        alike = len({sessions_of[element.name] for element in same}) == 1
+        # A site of one router is that router here: whatever is meant, the sessions are the same.
+        element = same[0] if alike and name not in having else find_element(having, name)
+        node = element.short if element.kind is ElementKind.ROUTER else None
+        return _Meant(element.name, sessions_of[element.name], node)
     stem = tuple(session for session in plan.sessions if session.name == f"{name}-ipv{session.family}")
     if stem:
         return _Meant(name, stem)
@@ -130,20 +154,26 @@ def _find(plan: Plan, name: str) -> _Meant:
     raise _nothing(plan, name, having)
 
 
-def _meant_element(plan: Plan, element: Element) -> _Meant:
-    node = element.short if element.kind is ElementKind.ROUTER else None
-    return _Meant(element.name, _sessions_of(plan, element), node)
+def _index(plan: Plan) -> Mapping[str, tuple[Session, ...]]:
+    """Return the sessions that end with each element or with what falls with it, in the plan's order.
+
+    Elements without sessions are left out.
+    """
+    direct: dict[str, dict[str, None]] = {}
+    for session in plan.sessions:
+        for name in _elements_of(plan, session):
+            direct.setdefault(name, {})[session.name] = None
+    found = {}
+    for element in plan.elements:
+        names = {name for member in _with_members(plan, element) for name in direct.get(member, ())}
+        if names:
+            found[element] = tuple(session for session in plan.sessions if session.name in names)
+    return found
 
 
-def _sessions_of(plan: Plan, element: Element) -> tuple[Session, ...]:
-    """Return the sessions that end with an element or with what falls with it, in the plan's order."""
-    names = _with_members(plan, element)
-    return tuple(session for session in plan.sessions if names & set(_elements_of(plan, session)))
-
-
-def _with_members(plan: Plan, element: Element) -> set[str]:
+def _with_members(plan: Plan, element: str) -> set[str]:
     found: set[str] = set()
-    waiting = [element.name]
+    waiting = [element]
     while waiting:
         name = waiting.pop()
         if name not in found and name in plan.elements:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from resilience.analysis.term_words import ACTIONS, CONDITIONS, TOLD_BY_THE_RULE
 from resilience.errors import ExitCode, UnknownName, UsageError
 from resilience.intent import read_intent
 from resilience.model.explanation import SessionExplanation
-from resilience.model.network import Bfd, Network, Platform, RpkiServer, SecretRef, Site
+from resilience.model.network import Bfd, Network, Platform, Raw, RawPlace, RpkiServer, SecretRef, Site
 from resilience.model.plan import BgpRole, Plan, Session, SessionEnd, SourceFilter, index_neighbors
 from resilience.model.policy import AsList, Match, PrefixList, PrefixRule, Term
 from resilience.plan import make_plan
@@ -145,6 +145,25 @@ def test_a_name_stands_for_its_sessions(name: str, sessions: set[str]) -> None:
     assert {told.session for told in explain(example("bamako-isp"), name).sessions} == sessions
 
 
+def test_a_name_that_means_the_same_sessions_either_way_is_not_ambiguous() -> None:
+    """A router without a stated site is a site of its own; both have the same sessions."""
+    assert explain(example("dual-homed"), "gw").name == "router gw"
+
+
+def test_a_reflector_passes_on_what_its_clients_taught_it() -> None:
+    """To a client everything, to the other reflector what its clients said; a client passes on nothing (RFC 4456)."""
+    plan = example("national-isp")
+    said_by = {
+        (one.node, one.neighbor): one.exports.summary
+        for name in ("ibgp-cap1-cap2-ipv4", "ibgp-cap1-cap4-ipv4")
+        for one in explain(plan, name).sessions
+    }
+
+    assert "reflected ones too" in said_by["cap1", "cap2"]
+    assert "of its own clients" in said_by["cap1", "cap4"]
+    assert "what iBGP taught us is not" in said_by["cap2", "cap1"]
+
+
 def test_a_router_tells_its_own_end_only() -> None:
     """The other end of its iBGP sessions is another router's to tell."""
     assert {told.node for told in explain(example("bamako-isp"), "bko1").sessions} == {"bko1"}
@@ -226,7 +245,6 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "role": BgpRole.RS_CLIENT,
         "import_policy": None,
         "export_policy": None,
-        "next_hop_outside": IPv4Network("203.0.113.0/24"),
         "hold_ms": 9_000,
         "connect_retry_ms": 30_000,
         "bfd": Bfd(interval_ms=50),
@@ -237,10 +255,10 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "next_hop_self": True,
         "route_reflector_client": True,
         "add_path": True,
-        "next_hop_peer": True,
         "route_server": True,
         "graceful_restart": True,
         "draining": True,
+        "raw": (Raw(place=RawPlace.FRR, lines=("weight 5",)),),
     },
 }
 """A value of each field that is not what it is by default. A new field has none, and the test says so."""
@@ -271,11 +289,13 @@ def test_every_field_of_an_end_changes_what_is_said(name: str) -> None:
     """A field added to `SessionEnd` fails here until some sentence depends on it."""
     plan = example("bamako-isp")
     session = next(session for session in plan.sessions if session.name == "dakar-ipv4")
-    near, far = session.ends
-    changed = replace(session, ends=(replace(near, **{name: sample(SessionEnd, name)}), far))
+    near, far = (replace(end, **{name: sample(SessionEnd, name)}) for end in session.ends)
+    at_one_end = replace(session, ends=(near, session.ends[1]))
+    at_both = replace(session, ends=(near, far))
+    before = explain_session(plan, session)
 
-    assert getattr(near, name) != sample(SessionEnd, name)
-    assert explain_session(plan, changed) != explain_session(plan, session)
+    assert getattr(session.ends[0], name) != sample(SessionEnd, name)
+    assert explain_session(plan, at_one_end) != before or explain_session(plan, at_both) != before
 
 
 def sample(kind: type, name: str) -> Any:
@@ -335,6 +355,20 @@ def test_the_secret_itself_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert "env:DAKAR_MD5" in text
     assert "correct horse" not in text
+
+
+def test_raw_lines_are_told_with_what_they_may_undo_but_without_secrets() -> None:
+    """Whoever reads what is protected learns here that somebody wrote beside it."""
+    plan = example("bamako-isp")
+    raw = Raw(place=RawPlace.FRR, lines=("weight 5", "password correct-horse"))
+    session = next(session for session in plan.sessions if session.name == "dakar-ipv4")
+    changed = replace(session, ends=(replace(session.ends[0], raw=(raw,)), session.ends[1]))
+    (told,) = explain_session(plan, changed)
+
+    assert [statement.subject for statement in told.raw] == ["frr"]
+    assert "weight 5" in told.raw[0].text
+    assert "the ranks of uplinks" in told.raw[0].text
+    assert "correct-horse" not in told.raw[0].text
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
