@@ -1,4 +1,6 @@
-"""The view of a router's packet filter: spoofed sources (BCP 38, BCP 84) and the protection of the router itself.
+"""The view of a router's packet filter: spoofed sources, transit that nobody bought, and the router's own protection.
+
+The sources are BCP 38 and BCP 84, RFC 6192, and RFC 7454 section 3.
 
 Only interfaces of the plan are filtered, so that a management port which the plan does not know keeps working.
 Forwarded packets are never tracked: return traffic may take another way, and a connection table can be filled.
@@ -22,10 +24,14 @@ _OUTWARD = (InterfaceKind.UPLINK, InterfaceKind.PORT)
 
 @dataclass(frozen=True, slots=True)
 class FirewallSpace:
-    """What is the same for every router of a plan: our prefixes, and where our routers' own addresses come from."""
+    """What is the same for every router of a plan, per family."""
 
     ours: dict[int, tuple[IPNetwork, ...]]
+    """Sources that only we may use: our prefixes, and the pools of our routers' own addresses."""
     management: dict[int, tuple[IPNetwork, ...]]
+    """Where the loopbacks come from, which may log in. Circuits to users and customers come from other pools."""
+    reachable: dict[int, tuple[IPNetwork, ...]]
+    """Our own and our customers' prefixes: all that anybody at an exchange may send us packets for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,9 @@ class FirewallFamily:
     type: str
     ours: str
     management: str
+    login: str
+    """(interface, neighbour) of our own links: who may log in from next door while the IGP is down."""
+    reachable: str
     bgp: str
     """(interface, neighbour, own address) of sessions over a cable."""
     bgp_multihop: str
@@ -67,6 +76,8 @@ class FirewallView:
     raw: tuple[str, ...]
     interfaces: str
     inside: str
+    exchange: str
+    """Our ports on exchange LANs."""
     igp: str
     igp_bfd: str
     sources: tuple[Sources, ...]
@@ -76,9 +87,13 @@ class FirewallView:
 def firewall_space(plan: Plan) -> FirewallSpace:
     """Compute once what every router's filter shares. Pools, not single addresses: a new link changes no other file."""
     pools = make_pools(plan.network)
+    own = plan.network.prefixes
+    customers = [prefix for customer in plan.network.customers.values() for prefix in customer.prefixes]
+    infrastructure = {family: (*pools.loopbacks[family], *pools.links[family]) for family in (4, 6)}
     return FirewallSpace(
-        ours={family: _collapsed(plan.network.prefixes, family) for family in (4, 6)},
-        management={family: _collapsed((*pools.loopbacks[family], *pools.links[family]), family) for family in (4, 6)},
+        ours={family: _collapsed((*own, *infrastructure[family]), family) for family in (4, 6)},
+        management={family: _collapsed(pools.loopbacks[family], family) for family in (4, 6)},
+        reachable={family: _collapsed((*own, *customers), family) for family in (4, 6)},
     )
 
 
@@ -91,11 +106,24 @@ def view_firewall(plan: Plan, node: Node, space: FirewallSpace) -> FirewallView:
         raw=raw_of_router(node, RawPlace.NFTABLES_CONF),
         interfaces=_names(node.interfaces),
         inside=_names(i for i in node.interfaces if i.kind is InterfaceKind.LINK),
+        exchange=_names(i for i in node.interfaces if i.kind is InterfaceKind.PORT),
         igp=_names(igp),
         igp_bfd=_names(i for i in igp if i.bfd is not None),
         sources=tuple(_all_sources(node, space)),
-        families=tuple(_family(around, space, family) for family in (4, 6)),
+        families=tuple(_family(around, space, _next_door(plan, node, family), family) for family in (4, 6)),
     )
+
+
+def _next_door(plan: Plan, node: Node, family: int) -> str:
+    """Return (interface, address at its other end) of our links to routers of ours."""
+    pairs = []
+    for interface in node.interfaces:
+        if interface.kind is InterfaceKind.LINK:
+            far_node, far_name = plan.other_end(node.name, interface.name)
+            address = plan.nodes[far_node].interface(far_name).address(family)
+            if address is not None:
+                pairs.append(f'"{interface_name(interface.name)}" . {address.ip}')
+    return ", ".join(pairs)
 
 
 def _names(interfaces: Iterable[Interface]) -> str:
@@ -111,7 +139,8 @@ def _all_sources(node: Node, space: FirewallSpace) -> Iterator[Sources]:
         connected = [address.interface.network for address in interface.addresses]
         # Towards the outside only a circuit that is numbered from our own space needs the exception.
         allowed = [n for n in connected if any(n.overlaps(o) for o in space.ours[n.version])] if outward else connected
-        if strict:
+        # Loose: what of a customer's prefixes lies inside ours is still the customer's.
+        if strict or loose:
             allowed = [*allowed, *interface.source_prefixes]
         yield Sources(
             interface=interface_name(interface.name),
@@ -124,7 +153,7 @@ def _all_sources(node: Node, space: FirewallSpace) -> Iterator[Sources]:
         )
 
 
-def _family(around: tuple[Neighbor, ...], space: FirewallSpace, family: int) -> FirewallFamily:
+def _family(around: tuple[Neighbor, ...], space: FirewallSpace, login: str, family: int) -> FirewallFamily:
     mine = [neighbor for neighbor in around if neighbor.session.family == family]
     with_bfd = [neighbor for neighbor in mine if neighbor.local.bfd is not None]
     version4 = family == 4
@@ -134,6 +163,8 @@ def _family(around: tuple[Neighbor, ...], space: FirewallSpace, family: int) -> 
         type="ipv4_addr" if version4 else "ipv6_addr",
         ours=_elements(space.ours[family]),
         management=_elements(space.management[family]),
+        login=login,
+        reachable=_elements(space.reachable[family]),
         bgp=_direct(mine),
         bgp_multihop=_multihop(mine),
         bfd=_direct(with_bfd),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from resilience.model.network import Platform
-from resilience.model.plan import InterfaceKind, OspfInterface, Plan, SourceFilter
+from resilience.model.plan import InterfaceKind, OspfInterface, Plan, Segment, SourceFilter
 from resilience.render import render_configs
 from tests.support.render_plans import FAST, an_address, make_the_plan, strictly, text_of, with_ends, with_node
 
@@ -133,13 +133,33 @@ def test_a_multihomed_customer_sends_any_source_that_has_a_route(plan: Plan) -> 
     assert body.endswith("fib saddr oif missing counter drop")
 
 
+def test_an_exchange_sends_us_packets_for_our_own_and_our_customers_only(plan: Plan) -> None:
+    """Who has no prefixes of a family there gets none of that family; a router without a port filters nothing."""
+    interface = replace(plan.nodes["gw"].interfaces[0], kind=InterfaceKind.PORT)
+    port = with_node(plan, "gw", interfaces=(interface,))
+    only4 = replace(port, network=replace(port.network, prefixes=port.network.prefixes[:1]))
+    assert [p.version for p in only4.network.prefixes] == [4]
+    body = chain(text_of(only4, "gw", "nftables.conf"), "forward")
+    assert 'iifname { "up-alpha" } ip daddr != @reachable4 counter drop' in body
+    assert 'iifname { "up-alpha" } meta nfproto ipv6 counter drop' in body
+    assert "chain forward" not in text_of(plan, "gw", "nftables.conf")
+
+
+def test_a_multihomed_customer_keeps_what_it_has_of_our_prefixes(plan: Plan) -> None:
+    """And may use no other address of ours."""
+    interface = replace(strictly(plan.nodes["gw"].interfaces[0], "198.51.100.64/29"), source_filter=SourceFilter.LOOSE)
+    body = chain(text_of(with_node(plan, "gw", interfaces=(interface,)), "gw", "nftables.conf"), "from_0")
+    assert body.index("198.51.100.64/29 } return") < body.index("@ours4 counter drop")
+
+
 def test_bgp_is_for_configured_neighbours_only(plan: Plan) -> None:
-    """By interface and both addresses, in both directions of opening."""
+    """By interface and both addresses, in both directions of opening; a neighbour opens no more than a few a second."""
     text = text_of(plan, "gw", "nftables.conf")
     assert '"up-alpha" . 192.0.2.1 . 192.0.2.2, "up-beta" . 192.0.2.5 . 192.0.2.6' in text
     rules = [line for line in chain(text, "protect").splitlines() if "179" in line]
-    assert len(rules) == 4
+    assert len(rules) == 6
     assert all(" @bgp" in rule for rule in rules)
+    assert [rule for rule in rules if "limit rate over 5/second" in rule] == [rules[0], rules[3]]
 
 
 def test_bfd_comes_from_neighbours_over_one_cable(plan: Plan) -> None:
@@ -152,11 +172,17 @@ def test_bfd_comes_from_neighbours_over_one_cable(plan: Plan) -> None:
 def test_ospf_and_login_only_over_links_of_ours(plan: Plan) -> None:
     """Neither uplinks nor customers can speak the IGP or reach the management plane."""
     first, second = plan.nodes["gw"].interfaces
-    link = replace(first, name="ln-other", kind=InterfaceKind.LINK, ospf=OspfInterface(cost=1), bfd=FAST)
-    body = chain(text_of(with_node(plan, "gw", interfaces=(link, second), ospf=True), "gw", "nftables.conf"), "protect")
-    assert 'iifname { "ln-other" } meta l4proto 89 accept' in body
-    assert 'iifname { "ln-other" } tcp dport 22 ip saddr @management4 accept' in body
-    assert 'iifname { "ln-other" } udp dport 3784 ip6 hoplimit 255 accept' in body
+    link = replace(first, kind=InterfaceKind.LINK, ospf=OspfInterface(cost=1), bfd=FAST)
+    far = plan.nodes["provider-alpha"].interfaces[0].name
+    cable = Segment(name=link.segment, ends=(("gw", link.name), ("provider-alpha", far)))
+    cabled = replace(plan, segments={link.segment: cable})
+    text = text_of(with_node(cabled, "gw", interfaces=(link, second), ospf=True), "gw", "nftables.conf")
+    body = chain(text, "protect")
+    assert 'iifname { "up-alpha" } meta l4proto 89 accept' in body
+    assert 'iifname { "up-alpha" } tcp dport 22 ip saddr @management4 accept' in body
+    assert "tcp dport 22 iifname . ip saddr @login4 accept" in body
+    assert 'elements = { "up-alpha" . 192.0.2.1 }' in text
+    assert 'iifname { "up-alpha" } udp dport 3784 ip6 hoplimit 255 accept' in body
     assert body.endswith("counter drop")
 
 
