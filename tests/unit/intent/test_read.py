@@ -179,6 +179,7 @@ def test_what_is_stated_of_an_uplink(stated: Network) -> None:
     assert dakar.password == SecretRef("env:DAKAR_MD5")
     assert dakar.maximum_prefixes == {4: 1_200_000, 6: 300_000}
     assert dakar.international is True
+    assert (dakar.graceful_restart, stated.customers["bank"].graceful_restart) == (True, True)
 
 
 def test_what_is_stated_of_an_exchange(stated: Network) -> None:
@@ -195,6 +196,7 @@ def test_what_is_stated_of_an_exchange(stated: Network) -> None:
         SecretRef("file:secrets/rs1"),
     )
     assert second.name == "second-server"
+    assert (first.graceful_restart, second.graceful_restart, peer.graceful_restart) == (False, True, True)
     assert (peer.prefixes, peer.bfd, peer.hold_ms) == ((ip_network("203.0.112.0/24"),), Bfd(multiplier=4), 180_000)
     assert (peer.password, peer.maximum_prefixes) == (SecretRef("vault:peers/university"), {4: 10})
 

@@ -16,7 +16,7 @@ import pytest
 from resilience.intent import read_intent
 from resilience.model.configs import Configs
 from resilience.model.network import Platform
-from resilience.model.plan import Plan
+from resilience.model.plan import GracefulRestart, Plan
 from resilience.plan import make_plan
 from resilience.render import render_configs
 from tests.support.render_plans import FAST, make_the_plan, with_ends
@@ -34,9 +34,10 @@ def example(name: str, *draining: str) -> Plan:
 
 
 def by_hand(platform: Platform) -> Plan:
-    """Return the plan by hand, with BFD on one session and a promised default on another."""
+    """Return the plan by hand, with BFD on one session, a promised default and graceful restart on another."""
     plan = with_ends(make_the_plan(platform), "alpha-ipv4", {"bfd": FAST, "ttl_security": True}, {"bfd": FAST})
-    return with_ends(plan, "beta-ipv4", {"default_originate": True, "maximum_prefixes": 100})
+    restarts = {"graceful_restart": GracefulRestart.RESTARTS}
+    return with_ends(plan, "beta-ipv4", {"default_originate": True, "maximum_prefixes": 100, **restarts})
 
 
 CASES: dict[str, tuple[Callable[[], Plan], tuple[str, ...]]] = {
