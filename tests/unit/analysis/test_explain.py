@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
 from functools import cache
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from resilience.errors import ExitCode, UnknownName, UsageError
 from resilience.intent import read_intent
 from resilience.model.explanation import SessionExplanation
 from resilience.model.network import Bfd, Network, Platform, Raw, RawPlace, RpkiServer, SecretRef, Site
-from resilience.model.plan import BgpRole, Plan, Session, SessionEnd, SourceFilter, index_neighbors
+from resilience.model.plan import BgpRole, GracefulRestart, Plan, Session, SessionEnd, SourceFilter, index_neighbors
 from resilience.model.policy import AsList, Match, PrefixList, PrefixRule, Term
 from resilience.plan import make_plan
 from resilience.render import render_configs
@@ -226,6 +226,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "large_communities": ((64500, 1, 4),),
         "not_first_as": 64496,
         "path_longer_than": 50,
+        "next_hop_outside": IPv4Network("203.0.113.0/24"),
         "rpki_invalid": True,
     },
     Term: {
@@ -236,6 +237,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "prepend": 3,
         "metric": 5,
         "next_hop_self": True,
+        "next_hop_peer": True,
         "discard": True,
     },
     SessionEnd: {
@@ -256,7 +258,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "route_reflector_client": True,
         "add_path": True,
         "route_server": True,
-        "graceful_restart": True,
+        "graceful_restart": GracefulRestart.RESTARTS,
         "draining": True,
         "raw": (Raw(place=RawPlace.FRR, lines=("weight 5",)),),
     },

@@ -76,9 +76,31 @@ def test_what_both_families_share_is_told_once() -> None:
     assert "IPv6: in 2001:db8::/32" in text
 
 
-def test_families_with_other_rules_are_told_apart() -> None:
-    """A story whose rules do not line up would say something wrong of one of them."""
-    text = shown(explanation_of(make_session(4), make_session(6, rules=("ours", "bogons"))))
+def test_a_rule_that_only_one_family_has_bears_its_name() -> None:
+    """The others stay together, each in its place."""
+    four = make_session(4, rules=("bogons", "customers", "rest"))
+    text = shown(explanation_of(four, make_session(6, rules=("bogons", "rest", "last"))))
+
+    assert re.findall(r"(\d) refuse (\w+) +(\S+)", text) == [
+        ("1", "bogons", "x"),
+        ("2", "customers", "IPv4:"),
+        ("3", "rest", "x"),
+        ("4", "last", "IPv6:"),
+    ]
+
+
+def test_a_name_that_comes_twice_is_two_rules() -> None:
+    """An uplink that takes a default route and some others accepts in two places."""
+    rules = ("accept", "bogons", "accept")
+    text = shown(explanation_of(make_session(4, rules=rules), make_session(6, rules=rules)))
+
+    assert re.findall(r"\d refuse (\w+)", text) == list(rules)
+
+
+def test_families_whose_rules_contradict_each_other_are_told_apart() -> None:
+    """A story in one order would say something wrong of one of them."""
+    four, six = make_session(4, rules=("bogons", "ours")), make_session(6, rules=("ours", "bogons"))
+    text = shown(explanation_of(four, six))
 
     assert "a-ipv4: gw with provider-alpha\n" in text
     assert "a-ipv6: gw with provider-alpha\n" in text
