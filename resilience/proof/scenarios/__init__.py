@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from resilience.proof.scenario import Scenario
-from resilience.proof.scenarios import packets, restarts, routes_in, routes_out, sessions
+from resilience.proof.scenarios import no_policy, packets, restarts, routes_in, routes_out, sessions
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
     *routes_out.SCENARIOS,
     *sessions.SCENARIOS,
+    *no_policy.SCENARIOS,
     *packets.SCENARIOS,
     *restarts.SCENARIOS,
 )
