@@ -8,6 +8,8 @@ from resilience.model.network import Raw, RawPlace
 from resilience.model.plan import Neighbor, Node
 from resilience.render.text import comment, raw_line
 
+BEGIN, END = "--- raw lines of ", "--- end of raw lines ---"
+"""What the marks around raw lines say; no raw line may say it."""
 _OF_SESSIONS = {
     RawPlace.FRR_CONF: (RawPlace.FRR, RawPlace.FRR_FAMILY),
     RawPlace.BIRD_CONF: (RawPlace.BIRD, RawPlace.BIRD_CHANNEL),
@@ -52,8 +54,8 @@ def _marked(lines: tuple[str, ...], place: RawPlace, subject: str) -> tuple[str,
     if not lines:
         return ()
     sign = _SIGNS.get(place, "#")
-    begin = f"{sign} --- raw lines of {comment(subject)} in network.yaml, not checked by netresilience ---"
-    return (begin, *lines, f"{sign} --- end of raw lines ---")
+    begin = f"{sign} {BEGIN}{comment(subject)} in network.yaml, not checked by netresilience ---"
+    return (begin, *lines, f"{sign} {END}")
 
 
 def _frr_command(line: str, address: str) -> str:

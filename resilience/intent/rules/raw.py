@@ -62,6 +62,8 @@ _FRR_FAMILY: Final = frozenset(
 )
 """What FRR knows of a neighbour by address family. Outside of one it means IPv4 alone, without a word to say so."""
 _SETTING: Final = re.compile(r"-?net(?:[./][A-Za-z0-9_-]+)+\s*=\s*\S.*")
+_MARK: Final = re.compile(r"(?i)-\s*(?:end of )?raw lines")
+"""What rendering puts around raw lines. What follows an imitation would look as if it were rendered."""
 _CLOSERS: Final = {")": "(", "]": "[", "}": "{"}
 _BIRD_FILES: Final = re.compile(r"\b(?:include|mrtdump|filename)\b|\blog\b(?!\s+(?:syslog|stderr)\b)")
 _NFT_FILES: Final = re.compile(r"\binclude\b")
@@ -74,7 +76,8 @@ def check_raw(context: Context) -> None:
         for place, text in raw_texts(part):
             at: Path = (*path, "raw", place)
             _check_platform(context, at, place, routers)
-            for line, message, hint in _CHECKS[place](text.split("\n"), context):
+            lines = text.split("\n")
+            for line, message, hint in (*_check_marks(lines), *_CHECKS[place](lines, context)):
                 _report_line(context, at, line, message, hint)
 
 
@@ -124,6 +127,12 @@ def _report_line(context: Context, at: Path, line: int, message: str, hint: str)
 
 
 # --- what may stand where: each yields the faults of a text --------------------------------------------------------
+
+
+def _check_marks(lines: list[str]) -> Iterator[Fault]:
+    for index, line in enumerate(lines):
+        if _MARK.search(line):
+            yield index, "this line imitates the marks around raw lines", "write the comment in other words"
 
 
 def _check_frr_conf(lines: list[str], context: Context) -> Iterator[Fault]:
