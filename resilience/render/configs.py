@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from resilience.model.configs import ConfigFile, Configs
 from resilience.model.network import Platform
@@ -11,6 +12,7 @@ from resilience.render.bird import BirdView, view_bird
 from resilience.render.environment import get_template
 from resilience.render.firewall import FirewallSpace, firewall_space, view_firewall
 from resilience.render.frr import view_frr
+from resilience.render.frr_replaced import take_out_replaced
 from resilience.render.linux import LinuxView, view_linux
 from resilience.render.secret import ResolveSecret, no_secrets
 
@@ -47,7 +49,7 @@ def _daemon_files(plan: Plan, node: Node, resolve: ResolveSecret) -> list[Config
     if node.platform is Platform.FRR:
         view = view_frr(plan, node, resolve)
         return [
-            _render("frr/frr.conf.j2", "frr.conf", view, _DAEMON_MODE),
+            _without_replaced(_render("frr/frr.conf.j2", "frr.conf", view, _DAEMON_MODE), raw=bool(view.raw_banner)),
             _render("frr/daemons.j2", "daemons", view),
             _render("frr/vtysh.conf.j2", "vtysh.conf", view),
         ]
@@ -61,6 +63,10 @@ def _bird_files(view: BirdView) -> list[ConfigFile]:
     if view.restarts:
         files.append(_render("bird/envvars.j2", "envvars", view))
     return files
+
+
+def _without_replaced(file: ConfigFile, *, raw: bool) -> ConfigFile:
+    return replace(file, text=take_out_replaced(file.text)) if raw else file
 
 
 def _linux_files(linux: LinuxView) -> list[ConfigFile]:
