@@ -27,8 +27,10 @@ def cells(request: pytest.FixtureRequest) -> Cells:
 
 
 def _cell_of(item: pytest.Item) -> str | None:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return parameters.get("cell")
+    found = (
+        item.callspec.params.get("cell") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    )
+    return found if isinstance(found, str) else None
 
 
 @pytest.mark.lab
