@@ -93,11 +93,15 @@ TOUCHES: Final = (
     ),
 )
 """Every word that says something, in one place."""
-_HARMLESS: Final = re.compile(
-    r"exit|description\s.*|(?:table|chain|set|map|counter)\s[\w. ]+\{.*|counter|"
+_FRAME: Final = re.compile(
+    r"exit(?:-address-family)?|router bgp \d+|address-family ipv[46] unicast|interface \S+|description\s.*|"
+    r"(?:(?:delete|destroy|flush) )?table \w+ (?!netresilience\b)\w+|"
+    r"(?:table \w+ (?!netresilience\b)\w+|chain \w+|set \w+|map \w+) \{(?: ?\})?|"
     r"type \w+ hook \w+ (?:device \S+ )?priority [\w+ -]+;(?: policy accept;)?"
 )
-"""What lines may say without touching anything of ours."""
+"""Lines that only say where others stand, or what a thing is called."""
+_COUNTING: Final = re.compile(r"(?:[\w.:,{}@\"/ -]+ )?counter")
+"""A rule of a packet filter that counts and decides nothing."""
 
 
 def find_raw_lines(subject: Subject) -> Iterator[Found]:
@@ -105,7 +109,7 @@ def find_raw_lines(subject: Subject) -> Iterator[Found]:
     for owner, raw in _stated(subject):
         found, silent = touched(raw)
         if silent:
-            found.append(f"anything in {_where(raw)} ({_count(silent)} not understood)")
+            found.append(f"{_where(raw)} ({_count(silent)} not understood)")
         what = f"may undo {'; '.join(found)}" if found else "speak of no protection"
         yield Found(
             owner,
@@ -135,11 +139,12 @@ def touched(raw: Raw) -> tuple[list[str], int]:
     silent = 0
     for line in raw.lines:
         code = line.strip()
-        if code.startswith(("!", "#", ";")) or not any(character.isalnum() for character in code):
+        comment = code.startswith(("!", "#", ";")) or not any(character.isalnum() for character in code)
+        if comment or _FRAME.fullmatch(code):
             continue
         hits = [touch.undoes for touch in known if touch.words.search(code)]
         found |= dict.fromkeys(hits)
-        silent += not hits and _HARMLESS.fullmatch(code) is None
+        silent += not hits and _COUNTING.fullmatch(code) is None
     return list(found), silent
 
 
@@ -158,7 +163,9 @@ def _stated(subject: Subject) -> Iterator[tuple[str, Raw]]:
 
 
 def _where(raw: Raw) -> str:
-    return "this file" if "." in raw.place else "this session"
+    if raw.place in _KERNEL:
+        return "how the kernel treats packets"
+    return "anything in this file" if "." in raw.place else "anything in this session"
 
 
 def _count(lines: int) -> str:

@@ -33,6 +33,8 @@ WORDS = [
     (CONF, "ip route 0.0.0.0/0 192.0.2.1", "ways that packets take"),
     (FILTER, "flush ruleset", "anti-spoofing"),
     (FILTER, "insert rule inet netresilience protect accept", "locked management plane"),
+    (FILTER, "table inet mine { chain x { type filter hook input priority -500; accept } }", "anti-spoofing"),
+    (FILTER, "delete table inet netresilience", "anti-spoofing"),
     (FILTER, "add rule inet mine out masquerade", "services"),
     (KERNEL, "net.ipv4.conf.all.rp_filter = 1", "anti-spoofing"),
     (KERNEL, "net.ipv6.conf.default.accept_redirects = 1", "turn our traffic away"),
@@ -59,7 +61,12 @@ def test_every_protection_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize(
     ("place", "lines"),
     [
-        (FILTER, ("table inet mine {", "  chain x {", "    counter", "  }", "}")),
+        (
+            FILTER,
+            ("table inet mine", "delete table inet mine", "table inet mine {", "  chain x {", "    counter", "}}"),
+        ),
+        (FILTER, ("type filter hook forward priority 10; policy accept;", "udp dport 53 counter")),
+        (CONF, ("router bgp 64500", " address-family ipv4 unicast", " exit-address-family", "exit")),
         (FILTER, ("# flush ruleset",)),
         (CONF, ("! route-map",)),
         (RawPlace.FRR, ("description by hand",)),
