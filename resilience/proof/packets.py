@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -278,13 +278,10 @@ def wire(scene: Scene, node: str, interface: str, kind: int) -> Iterator[socket.
         yield ears
 
 
-def read_until(ears: socket.socket, last: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """Yield frames up to the one that the caller waits for, or until it does not come in time."""
+def read_frames(ears: socket.socket) -> Iterator[bytes]:
+    """Yield frames until none comes for a while."""
     try:
         while True:
-            frame = ears.recv(_LARGEST)
-            yield frame
-            if last(frame):
-                return
+            yield ears.recv(_LARGEST)
     except TimeoutError:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from resilience.proof.scenario import Scenario
-from resilience.proof.scenarios import no_policy, packets, restarts, routes_in, routes_out, sessions
+from resilience.proof.scenarios import control_plane, no_policy, packets, restarts, routes_in, routes_out, sessions
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
@@ -13,5 +13,6 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *sessions.SCENARIOS,
     *no_policy.SCENARIOS,
     *packets.SCENARIOS,
+    *control_plane.SCENARIOS,
     *restarts.SCENARIOS,
 )
