@@ -73,7 +73,7 @@ uplinks:
     provider: beta
     raw:
       bird: |
-        hold time 33; # not what was rendered
+        hold time 99; # not what was rendered
         description "by hand";
       bird_channel: import limit 4711 action warn;
 """
@@ -155,7 +155,7 @@ def test_lines_reach_bird_and_its_kernel(lab: Lab) -> None:
 def test_the_last_word_is_the_raw_lines(lab: Lab, family: int) -> None:
     """A hold time by hand holds although the file states another one before it."""
     command = ["birdc", "show", "protocols", "all", f"b_two_ipv{family}"]
-    await_true(lambda: "/33\n" in said(lab, "west", *command), "no session with a hold time of 33 s")
+    await_true(lambda: "/99\n" in said(lab, "west", *command), "no session with a hold time of 99 s")
 
 
 def test_a_table_by_hand_counts_beside_ours(lab: Lab) -> None:
