@@ -16,6 +16,7 @@ from resilience.lab.daemons import Speaker, bird_command, frr_command, read_bird
 from resilience.lab.kernel import KernelRoute, kernel_routes
 from resilience.model.configs import Configs
 from resilience.model.network import IPAddress, IPNetwork, Platform
+from resilience.model.plan import SessionEnd
 from resilience.model.policy import Community, LargeCommunity
 
 POLL_S: Final = 0.1
@@ -86,6 +87,20 @@ class Scene:
                 if address is not None:
                     return address.ip
         raise LabError(f"{node} has no IPv{family} address towards {towards}")
+
+    def session_address(self, node: str, towards: str, family: int) -> IPAddress:
+        """Return the address of a node's end of its session with another node."""
+        return self._session_end(node, towards, family).address
+
+    def session_interface(self, node: str, towards: str, family: int) -> str | None:
+        """Return the interface of a node's end of its session with another node; None: between loopbacks."""
+        return self._session_end(node, towards, family).interface
+
+    def _session_end(self, node: str, towards: str, family: int) -> SessionEnd:
+        for neighbor in self.lab.plan.neighbors(node):
+            if neighbor.remote.node == towards and neighbor.session.family == family:
+                return neighbor.local
+        raise LabError(f"{node} has no IPv{family} session with {towards}")
 
     def interface(self, node: str, towards: str) -> str:
         """Return the name of a node's interface towards another node."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resilience.model.network import IPNetwork
-from resilience.model.policy import AsList, Community, LargeCommunity, Match, Policy, PrefixList, Term
+from resilience.model.policy import AsList, Community, Direction, LargeCommunity, Match, Policy, PrefixList, Term
 from resilience.render.as_regex import as_range_expression, at_most_expression, first_expression
 from resilience.render.text import comment, identifier
 
@@ -136,7 +136,7 @@ class FrrPolicies:
             communities=" ".join(map(community_text, term.add_communities)) if actions else "",
             large_communities=" ".join(f"{a}:{b}:{c}" for a, b, c in term.add_large_communities) if actions else "",
             prepend=" ".join([str(self.asn)] * term.prepend) if actions else "",
-            next_hop=_next_hop(policy.family, term) if actions else (),
+            next_hop=_next_hop(policy, term) if actions else (),
         )
 
     def _path_list(self, match: Match) -> str | None:
@@ -164,7 +164,9 @@ class FrrPolicies:
             return None
         name = f"outside-{str(network).replace('/', '-')}"
         length = f" le {network.max_prefixlen}" if network.prefixlen < network.max_prefixlen else ""
-        found = (_ip(network.version), FrrList(name, (f"deny {network}{length}", "permit any")))
+        # FRR tries a link-local next hop that stands beside the global one as well; it is not followed (`_next_hop`).
+        beside = ("deny fe80::/10 le 128",) if network.version == 6 else ()
+        found = (_ip(network.version), FrrList(name, (f"deny {network}{length}", *beside, "permit any")))
         if found not in self.prefix_lists:
             self.prefix_lists.append(found)
         return name
@@ -185,15 +187,14 @@ class FrrPolicies:
         return self.own
 
 
-def _next_hop(family: int, term: Term) -> tuple[str, ...]:
+def _next_hop(policy: Policy, term: Term) -> tuple[str, ...]:
     """Return what is set of the next hop; on import FRR's `peer-address` is the neighbour, on export this router."""
     if term.discard:
-        return (f"{'next-hop' if family == 4 else 'next-hop global'} {DISCARD[family]}",)
-    if not term.next_hop_peer and not term.next_hop_self:
-        return ()
-    # A neighbour may add a link-local next hop, which FRR would follow rather than the global one.
-    prefer_global = ("next-hop prefer-global",) if family == 6 and term.next_hop_peer else ()
-    return ("next-hop peer-address", *prefer_global)
+        return (f"{'next-hop' if policy.family == 4 else 'next-hop global'} {DISCARD[policy.family]}",)
+    peer = ("next-hop peer-address",) if term.next_hop_peer or term.next_hop_self else ()
+    # FRR would follow a link-local next hop, which anybody may claim, rather than the global one.
+    outside_6 = policy.family == 6 and policy.direction is Direction.IMPORT
+    return (*peer, "next-hop prefer-global") if outside_6 else peer
 
 
 def _named(lists: dict[str, FrrList], texts: list[str]) -> str:

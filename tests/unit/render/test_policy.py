@@ -103,17 +103,23 @@ def test_several_conditions_on_the_path_must_all_hold_on_frr() -> None:
 
 @pytest.mark.parametrize(
     ("network", "denied"),
-    [("203.0.113.0/24", "deny 203.0.113.0/24 le 32"), ("2001:db8::7/128", "deny 2001:db8::7/128")],
+    [
+        ("203.0.113.0/24", ("deny 203.0.113.0/24 le 32",)),
+        ("2001:db8::7/128", ("deny 2001:db8::7/128", "deny fe80::/10 le 128")),
+    ],
 )
-def test_a_next_hop_outside_a_network(network: str, denied: str) -> None:
-    """FRR has no negated match, so its list permits all that lies elsewhere; it is written once."""
+def test_a_next_hop_outside_a_network(network: str, denied: tuple[str, ...]) -> None:
+    """FRR has no negated match, so its list permits all that lies elsewhere; it is written once.
+
+    A link-local next hop beside the global one says nothing: FRR tries both, and it is not followed.
+    """
     term = Term(name="t", match=Match(next_hop_outside=ip_network(network)), accept=False)
     family = ip_network(network).version
     policies = frr(term, family)
     policies.add_policy(policy(term, family=family))
     name = f"outside-{network.replace('/', '-')}"
     assert policies.maps[-1].entries[0].next_hops == name
-    assert [found.entries for _, found in policies.prefix_lists if found.name == name] == [(denied, "permit any")]
+    assert [found.entries for _, found in policies.prefix_lists if found.name == name] == [(*denied, "permit any")]
     assert bird(term, family)[0] == f"bgp_next_hop !~ {network}"
 
 
