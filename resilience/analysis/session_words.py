@@ -26,9 +26,8 @@ from resilience.model.units import show_duration
 PLATFORM_WORDS = {Platform.FRR: "FRR", Platform.BIRD: "BIRD"}
 _OUTWARD = (InterfaceKind.UPLINK, InterfaceKind.PORT)
 _SHORT = 4
-_BIRD_LONGEST_FIRST_WAIT_MS = 60_000
 _FRR_WAIT_AFTER_MAXIMUM_MS = 15 * 60_000
-"""Both as the templates write them."""
+"""As the template writes it."""
 
 _RELATION_WORDS = {
     SessionKind.TRANSIT: "the neighbour is a provider of ours",
@@ -233,14 +232,15 @@ def _maximum(view: View) -> str:
     most = view.local.maximum_prefixes
     if most is None:
         return "" if not view.external else "no limit"
-    return f"{most}; with more of them accepted the session is closed and {_after_maximum(view)} (RFC 7454 section 8)"
+    return f"{most}; {_after_maximum(view)} (RFC 7454 section 8)"
 
 
 def _after_maximum(view: View) -> str:
     if view.node.platform is Platform.FRR:
-        return f"tried again after {show_duration(_FRR_WAIT_AFTER_MAXIMUM_MS)}"
-    wait_ms = min(view.local.connect_retry_ms, _BIRD_LONGEST_FIRST_WAIT_MS)
-    return f"tried again after {show_duration(wait_ms)}"
+        wait = show_duration(_FRR_WAIT_AFTER_MAXIMUM_MS)
+        return f"with more of them accepted the session is closed and tried again after {wait}"
+    # BIRD would try again after a second, and flap before everybody as long as the flood lasts.
+    return "with more of them sent, refused ones too, the session is closed and stays so until an operator enables it"
 
 
 def _paths_taken(view: View) -> str:

@@ -329,6 +329,10 @@ class SessionEnd:
     """GTSM (RFC 5082): expects and sends TTL 255."""
     password: SecretRef | None = None
     maximum_prefixes: int | None = None
+    """Most prefixes that the other end may send, refused ones included where the platform can count them.
+
+    They should count: of a full table leaked by a peer the filters refuse most, for the transit networks in its paths,
+    and what they let pass may well be fewer than agreed (RFC 7454 section 8)."""
     default_originate: bool = False
     """Announces a default route to the other end."""
     next_hop_self: bool = False

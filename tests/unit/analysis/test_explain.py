@@ -406,12 +406,12 @@ def kind_rendered(strict: bool, loose: bool) -> SourceFilter:
 @pytest.mark.parametrize(
     ("node", "name", "rendered", "words"),
     [
-        ("bko1", "dakar-ipv4", ("maximum-prefix 1500000 restart 15",), "closed and tried again after 15 min"),
+        ("bko1", "dakar-ipv4", ("maximum-prefix 1500000 restart 15\n",), "closed and tried again after 15 min"),
         (
             "bko2",
             "abidjan-ipv4",
-            ("import limit 1500000 action restart;", "error wait time 1, 1;"),
-            "closed and tried again after 1.0 s",
+            ("receive limit 1500000 action disable;", "import keep filtered;"),
+            "stays so until an operator enables it",
         ),
     ],
 )

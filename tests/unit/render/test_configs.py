@@ -123,7 +123,7 @@ def test_without_bfd_no_bfd_runs(platform: Platform) -> None:
     ("changes", "frr", "bird"),
     [
         ({"ttl_security": True}, "neighbor 192.0.2.1 ttl-security hops 1", "ttl security yes;"),
-        ({"maximum_prefixes": 77}, "maximum-prefix 77 restart 15", "import limit 77 action restart;"),
+        ({"maximum_prefixes": 77}, "maximum-prefix 77 restart 15\n", "receive limit 77 action disable;"),
         ({"hold_ms": 9000}, "neighbor 192.0.2.1 timers 3 9", "hold time 9;\n  keepalive time 3;"),
         ({"connect_retry_ms": 2000}, "neighbor 192.0.2.1 timers connect 2", "connect retry time 2;"),
         ({}, "neighbor 192.0.2.1 local-role customer", "local role customer;"),
