@@ -40,6 +40,8 @@ class NodeDraft:
     interfaces: dict[str, Interface] = field(default_factory=dict)
     statics: list[StaticRoute] = field(default_factory=list)
     originations: list[Origination] = field(default_factory=list)
+    originated: set[IPNetwork] = field(default_factory=set)
+    """Their prefixes: a neighbour may declare thousands."""
     policies: list[Policy] = field(default_factory=list)
     prefix_lists: dict[str, PrefixList] = field(default_factory=dict)
     as_lists: dict[str, AsList] = field(default_factory=dict)
@@ -47,8 +49,9 @@ class NodeDraft:
 
     def anchor(self, prefix: IPNetwork, *, own: bool = True) -> None:
         """Originate a prefix: a discard route that BGP announces."""
-        if any(o.prefix == prefix for o in self.originations):
+        if prefix in self.originated:
             return
+        self.originated.add(prefix)
         self.statics.append(StaticRoute(prefix=prefix, use=RouteUse.ANCHOR))
         self.originations.append(Origination(prefix=prefix, own=own))
 

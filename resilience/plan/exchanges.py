@@ -25,7 +25,6 @@ from resilience.plan.borders import (
     CONNECT_RETRY_EBGP_MS,
     has_bgp_customers,
     is_draining,
-    most_prefixes,
     pick,
     raw_for,
     report_missing,
@@ -359,7 +358,7 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
         bfd=peer.bfd,
         hold_ms=peer.hold_ms or ours.hold_ms,
         password=peer.password,
-        maximum_prefixes=most_prefixes(peer.maximum_prefixes, family, _MOST_FROM_PEER),
+        maximum_prefixes=peer.maximum_prefixes.get(family, max(_MOST_FROM_PEER[family], 2 * len(peer.prefixes))),
         raw=raw_for(draft, port.node, peer.raw),
     )
     theirs = world_end(draft, party.node, party.interface, family, Stance(Relation.PEER), port.node)

@@ -339,6 +339,7 @@ def attach(draft: Draft, router: str, prefix: IPNetwork, via: NextHop, origin: O
     node = draft.nodes[router]
     node.statics.append(StaticRoute(prefix=prefix, use=RouteUse.ATTACHED, next_hops=(via,), origin=origin))
     node.originations.append(Origination(prefix=prefix, own=prefix in draft.network.prefixes))
+    node.originated.add(prefix)
 
 
 def plan_static_customers(draft: Draft) -> None:

@@ -67,9 +67,11 @@ def check_own(context: Context) -> None:
 
 
 def _check_repeats(context: Context, path: Path, prefixes: Sequence[IPNetwork]) -> None:
+    seen: set[IPNetwork] = set()
     for index, prefix in enumerate(prefixes):
-        if prefix in prefixes[:index]:
+        if prefix in seen:
             context.report("duplicate-prefix", (*path, index), f"{prefix} stands here twice", "remove one of them")
+        seen.add(prefix)
 
 
 def _check_bogon(context: Context, path: Path, prefix: IPNetwork) -> None:
