@@ -19,7 +19,7 @@ from typing import Final
 
 from resilience.errors import LabError
 from resilience.lab.control import FrrControl
-from resilience.lab.frr_start import deal_out
+from resilience.lab.frr_start import deal_out, in_one_go
 from resilience.lab.netlink import Netlink, link_indexes, set_link
 from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, MS_BIND, mount, set_namespace, unshare
 from resilience.lab.spec import NodeSpec, Program
@@ -222,7 +222,7 @@ def _write_parts(parts: Mapping[str, str]) -> None:
     shutil.chown(_PARTS, "frr", "frr")
     for daemon, text in parts.items():
         path = _PARTS / f"{daemon}.conf"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(in_one_go(text), encoding="utf-8")
         path.chmod(0o640)
         shutil.chown(path, "frr", "frr")
 

@@ -73,6 +73,15 @@ def deal_out(text: str, daemons: Collection[str]) -> dict[str, str] | None:
     return parts
 
 
+def in_one_go(text: str) -> str:
+    """Return a daemon's lines between the two commands by which `vtysh -b` begins and ends.
+
+    Without them the daemon copies and checks its whole configuration after every line of a route map: 12 s instead of
+    3 s for a router of 18 sessions.
+    """
+    return f"XFRR_start_configuration\n{text}XFRR_end_configuration\n"
+
+
 def read_sections(text: str) -> Iterator[Section]:
     """Yield the sections of a configuration in order; comments are left out."""
     head = ""
