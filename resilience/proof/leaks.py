@@ -103,7 +103,6 @@ def matrix_intent(inside: str, entry: str, exit_: str) -> str:
     return _HEAD + inside + _WORLD.replace("ENTRY", entry).replace("EXIT", exit_)
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
     """What keeps routes from leaking, layer by layer, as a platform's lines."""
@@ -158,7 +157,7 @@ LAYERS: Final[Mapping[Platform, Layers]] = {
     ),
 }
 _NO_ROLES: Final = LAYERS[Platform.BIRD].roles[0]
-_NO_LIMITS: Final = Lines("bird.conf", r"^    import limit [^\n]*\n")
+_NO_LIMITS: Final = Lines("bird.conf", r"^    (?:import|receive) limit [^\n]*\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +230,8 @@ class LeakMatrix:
         """
         strangers = tuple(leak for leak in self.allowed if leak[0] in NEIGHBORS)
         customers = tuple(leak for leak in self.allowed if leak[0] is Party.CUSTOMER)
+        # Roles are told when a session opens: those that had to open again do so first.
+        wait_for("after the change", lambda: self.missing(scene), _LIMIT_S)
         _say(scene, "disable", (*NEIGHBORS, Party.CUSTOMER))
         wait_for("routes stay", lambda: self._heard(scene, (*strangers, *customers)), _LIMIT_S)
         _say(scene, "enable", NEIGHBORS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from resilience.model.network import Platform
 from resilience.proof.guards import Lines
-from resilience.proof.leaks import ESCAPES, LAYERS, LEAKS, UNWANTED, LeakMatrix, Layers, matrix_intent
+from resilience.proof.leaks import ESCAPES, LAYERS, LEAKS, UNWANTED, Layers, LeakMatrix, matrix_intent
 from resilience.proof.scenario import Group, Scenario
 
 _ONE_ROUTER: Final = matrix_intent("routers: {gw: {platform: PLATFORM}}\n", "gw", "gw")
