@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from resilience.errors import LabError
 from resilience.lab.netns import socket_in
 from resilience.model.network import IPAddress
 from resilience.proof.scene import Scene
 
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 2.0
 """How long a legitimate packet or its answer may take; what waits for it is then asked again."""
+TRIES: Final = 10
+"""How often."""
 PORT: Final = 40_000
 """Where the Internet's side listens."""
 _COPIES: Final = 3
@@ -76,11 +79,18 @@ def tcp_syn(source: IPAddress, target: IPAddress, source_port: int, port: int) -
     return packet(source, target, socket.IPPROTO_TCP, _sealed(source, target, socket.IPPROTO_TCP, message, 16), ttl=255)
 
 
-def redirect(router: IPAddress, better: IPAddress, quoted: bytes) -> bytes:
-    """Return an ICMP redirect for hosts (RFC 792): "send such packets to `better`", in the name of `router`."""
+def redirect(router: IPAddress, target: IPAddress, better: IPAddress, quoted: bytes) -> bytes:
+    """Return an ICMP redirect (RFC 792): "send what you quote here to `better`", in the name of `router`."""
     message = struct.pack("!BBH", 5, 1, 0) + better.packed + quoted[:28]
     message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
-    return packet(router, ip_address(quoted[12:16]), socket.IPPROTO_ICMP, message)
+    return packet(router, target, socket.IPPROTO_ICMP, message)
+
+
+def router_advertisement(router: IPAddress, target: IPAddress, *, lifetime_s: int) -> bytes:
+    """Return "I am a default router" (RFC 4861 section 4.2), from a link-local address."""
+    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, lifetime_s, 0, 0)
+    sealed = _sealed(router, target, socket.IPPROTO_ICMPV6, message, 2)
+    return packet(router, target, socket.IPPROTO_ICMPV6, sealed, ttl=255)
 
 
 def arp_question(asker_mac: bytes, asker: IPAddress, wanted: IPAddress) -> bytes:
@@ -164,6 +174,19 @@ def arrivals(scene: Scene, bad: Sequence[Shot], good: Sequence[Shot]) -> set[Sho
     return seen
 
 
+def judge(scene: Scene, bad: Sequence[Shot], good: Sequence[Shot]) -> set[Shot]:
+    """Return which of the bad ones arrive.
+
+    Raises:
+        LabError: the good ones do not, so that nothing can be said of the others.
+    """
+    for _ in range(TRIES):
+        seen = arrivals(scene, bad, good)
+        if seen.issuperset(good):
+            return seen.difference(good)
+    raise LabError(f"legitimate packets from {good[0].sender} to {good[0].listener} do not arrive")
+
+
 def _place(shot: Shot) -> tuple[str, int]:
     return shot.listener, shot.source.version
 
@@ -210,7 +233,7 @@ def answered(scene: Scene, knocks: Sequence[Knock]) -> set[Knock]:
             ears.settimeout(0)
             send_raw(scene, node, (tcp_syn(k.source, k.target, k.source_port, k.port) for k in mine))
             for source, target in dict.fromkeys((knock.source, knock.target) for knock in mine):
-                ping(scene, node, source, target)
+                await_echo(scene, node, source, target)
             heard = set(_heard(ears, family))
         found |= {knock for knock in mine if (knock.target, knock.port, knock.source_port) in heard}
     return found
@@ -230,9 +253,14 @@ def _heard(ears: socket.socket, family: int) -> Iterator[tuple[IPAddress, int, i
 # --- echoes ----------------------------------------------------------------------------------------------------------
 
 
-def ping(scene: Scene, node: str, source: IPAddress, target: IPAddress) -> bool:
-    """Tell whether a node's echo request is answered in time; asked again twice, since a limit may be used up."""
-    return any(echo_answers(scene, node, source, target, 1)[0] for _ in range(_COPIES))
+def await_echo(scene: Scene, node: str, source: IPAddress, target: IPAddress) -> None:
+    """Send echo requests until one is answered: a limit may be used up for a moment.
+
+    Raises:
+        LabError: none is.
+    """
+    if not any(echo_answers(scene, node, source, target, 1)[0] for _ in range(TRIES)):
+        raise LabError(f"{target} does not answer an echo request of {node} from {source}")
 
 
 def echo_answers(scene: Scene, node: str, source: IPAddress, target: IPAddress, count: int) -> tuple[int, float]:

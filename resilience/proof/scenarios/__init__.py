@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from resilience.proof.scenario import Scenario
-from resilience.proof.scenarios import control_plane, limits, no_policy, packets, restarts, routes_in, routes_out, sessions
+from resilience.proof.scenarios import control_plane, lan, no_policy, packets, restarts, routes_in, routes_out, sessions
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
     *routes_out.SCENARIOS,
     *sessions.SCENARIOS,
     *no_policy.SCENARIOS,
-    *limits.SCENARIOS,
     *packets.SCENARIOS,
     *control_plane.SCENARIOS,
+    *lan.SCENARIOS,
     *restarts.SCENARIOS,
 )

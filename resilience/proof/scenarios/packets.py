@@ -11,7 +11,7 @@ from resilience.model.configs import Configs
 from resilience.model.network import Platform
 from resilience.model.plan import Plan
 from resilience.proof.guards import Lines
-from resilience.proof.packets import Shot, arrivals, loopback
+from resilience.proof.packets import Shot, arrivals, judge, loopback
 from resilience.proof.scenario import Group, Scenario
 from resilience.proof.scene import Scene
 
@@ -81,7 +81,7 @@ class Spoofing:
                 name: Shot(self.sender, ip_address(pair[0 if family == 4 else 1]), self.listener)
                 for name, pair in self.bad.items()
             }
-            seen = arrivals(scene, tuple(bad.values()), (self._good(scene, family),))
+            seen = judge(scene, tuple(bad.values()), (self._good(scene, family),))
             yield from (self._harm(name, family) for name, shot in bad.items() if shot in seen)
 
     def missing(self, scene: Scene) -> Iterator[str]:
@@ -127,7 +127,7 @@ class TransitTheft:
             bad = Shot(self.user, loopback(scene, self.user, family), self.stolen)
             # The second good one goes the rest of the way that a stolen packet would have to go.
             good = (replace(bad, listener=self.ours), Shot(self.ours, loopback(scene, self.ours, family), self.stolen))
-            if bad in arrivals(scene, (bad,), good):
+            if bad in judge(scene, (bad,), good):
                 yield f"IPv{family} leaves through our provider"
 
     def missing(self, scene: Scene) -> Iterator[str]:
