@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from resilience.cli.common import JsonOption, NetworkArgument, load, say
+from resilience.cli.export import export
 from resilience.errors import LabError, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def register(app: typer.Typer) -> None:
         help="Run a network on real routing daemons, break it, look into it.",
         epilog="Example: resilience lab up inventories/dual-homed",
     )
-    for command in (up, down, status, fail, heal):
+    for command in (up, down, status, fail, heal, export):
         group.command()(command)
     group.command("exec", context_settings={"ignore_unknown_options": True})(execute)
     group.command("list")(list_labs)

@@ -9,6 +9,6 @@
 
 from resilience.render.configs import render_configs
 from resilience.render.secret import ResolveSecret
-from resilience.render.write import Changes, diff_configs, write_configs
+from resilience.render.write import Changes, diff_configs, write_configs, write_files
 
-__all__ = ["Changes", "ResolveSecret", "diff_configs", "render_configs", "write_configs"]
+__all__ = ["Changes", "ResolveSecret", "diff_configs", "render_configs", "write_configs", "write_files"]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from hashlib import sha256
@@ -85,7 +85,15 @@ def write_configs(configs: Configs, directory: Path, *, partial: bool = False, f
     Raises:
         ExistingFiles: a file in the way was not written by this tool, or was changed since. Nothing has been written.
     """
-    survey = _survey(configs, directory, partial=partial)
+    return _apply(_survey(_by_path(configs), directory, configs if partial else None), directory, force=force)
+
+
+def write_files(files: Iterable[ConfigFile], directory: Path, *, force: bool = False) -> Changes:
+    """Write files whose paths are relative to the folder itself; the rest is as in `write_configs`."""
+    return _apply(_survey({_checked(file.path): file for file in files}, directory, None), directory, force=force)
+
+
+def _apply(survey: _Survey, directory: Path, *, force: bool) -> Changes:
     _refuse(survey, directory, force=force)
     try:
         changes = survey.changes()
@@ -105,7 +113,7 @@ def write_configs(configs: Configs, directory: Path, *, partial: bool = False, f
 
 def diff_configs(configs: Configs, directory: Path, *, partial: bool = False) -> str:
     """Return what writing would change, as a unified diff; empty when nothing would."""
-    survey = _survey(configs, directory, partial=partial)
+    survey = _survey(_by_path(configs), directory, configs if partial else None)
     changes = survey.changes()
     pieces: list[str] = []
     for path in sorted((*changes.added, *changes.changed, *changes.removed)):
@@ -121,18 +129,17 @@ def diff_configs(configs: Configs, directory: Path, *, partial: bool = False) ->
     return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces)
 
 
-def _survey(configs: Configs, directory: Path, *, partial: bool) -> _Survey:
-    wanted = dict(sorted(_paths(configs)))
+def _survey(files: Mapping[str, ConfigFile], directory: Path, only: Container[str] | None) -> _Survey:
+    """Look at what is there. `only`: what was written below other folders than these is still wanted."""
+    wanted = dict(sorted(files.items()))
     known = _read_manifest(directory)
-    stale = tuple(p for p in known if p not in wanted and (not partial or p.partition("/")[0] in configs))
+    stale = tuple(p for p in known if p not in wanted and (only is None or p.partition("/")[0] in only))
     current = {path: _read(directory, path) for path in (*wanted, *stale)}
     return _Survey(wanted, known, current, stale)
 
 
-def _paths(configs: Configs) -> Iterator[tuple[str, ConfigFile]]:
-    for node, files in configs.items():
-        for file in files:
-            yield _checked(f"{node}/{file.path}"), file
+def _by_path(configs: Configs) -> dict[str, ConfigFile]:
+    return {_checked(f"{node}/{file.path}"): file for node, files in configs.items() for file in files}
 
 
 def _checked(path: str) -> str:
@@ -151,7 +158,7 @@ def _read_manifest(directory: Path) -> dict[str, str]:
     except (OSError, ValueError, ResilienceError) as error:
         raise ExistingFiles(
             f"{path}: damaged: without it nobody knows which files may be replaced",
-            hint="render into an empty folder, or bring the file back",
+            hint="write into an empty folder, or bring the file back",
         ) from error
 
 
@@ -186,7 +193,7 @@ def _refuse(survey: _Survey, directory: Path, *, force: bool) -> None:
     if foreign:
         raise ExistingFiles(
             f"{directory}: not written by this tool, so left alone: {_some(foreign)}",
-            hint="render into another folder, or move them away",
+            hint="write into another folder, or move them away",
         )
     edited = survey.edited()
     if edited and not force:

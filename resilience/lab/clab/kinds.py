@@ -20,7 +20,7 @@ class Dialect(StrEnum):
     BROAD = "0.40"
     """What every version since 0.40 reads. Containers are privileged, since nothing else could be said then."""
     STRICT = "0.78"
-    """Containers with three capabilities instead of every privilege; no restarts, no management network."""
+    """Containers with a few capabilities instead of every privilege; no restarts, no management network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ _KINDS: Final[Mapping[str, NodeKind]] = {
     "switch": NodeKind("linux", "switch", files=True),
 }
 
-CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN")
-"""What routing daemons, nftables and kernel settings of a network namespace need, and no more."""
+CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "NET_BROADCAST", "SYS_ADMIN")
+"""What routing daemons and nftables need beyond what Docker gives everybody: BIRD keeps the first three when it becomes
+its own user and ends when it may not; zebra keeps the last."""
 
 
 def kind_of(node: Node) -> NodeKind:

@@ -24,7 +24,7 @@ from resilience.model.plan import Node, Plan, Role, Segment
 NODE_PROGRAM: Final = "netresilience-node"
 _FOLDER: Final = "nodes"
 _INSIDE: Final = "/etc/netresilience"
-_LAB_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+_LAB_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}")
 _IMAGE_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}")
 _INTERFACE_LENGTH: Final = 15
 _BRIDGE: Final = "lan"
@@ -48,9 +48,14 @@ def make_folder(plan: Plan, configs: Configs, options: ExportOptions) -> tuple[C
         UsageError: a name that containerlab or Docker does not take.
     """
     _check(plan, options)
-    topology = ConfigFile(f"{options.name}.clab.yml", _NOTE + write_yaml(make_topology(plan, configs, options)))
+    topology = ConfigFile(topology_name(options.name), _NOTE + write_yaml(make_topology(plan, configs, options)))
     program = ConfigFile(NODE_PROGRAM, node_program(), 0o755)
     return (topology, program, ConfigFile("README.md", _readme(plan, options)), *_node_files(plan, configs))
+
+
+def topology_name(lab: str) -> str:
+    """Return what a lab's topology file is called: containerlab finds it by this ending."""
+    return f"{lab}.clab.yml"
 
 
 def make_topology(plan: Plan, configs: Configs, options: ExportOptions) -> dict[str, Any]:
