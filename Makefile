@@ -5,14 +5,17 @@ PYTHON  ?= python3
 NETWORK ?= inventories/dual-homed
 ROOT    := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=CI,NO_COLOR)
 # Root writes no byte code or caches into the checkout, so that its files stay the user's own.
-AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/resilience-hypothesis
+# What takes minutes to build is kept in the user's own cache, and root finds it there.
+export NETRESILIENCE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/netresilience
+AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/tmp/resilience-hypothesis \
+           NETRESILIENCE_CACHE=$(NETRESILIENCE_CACHE)
 BIN     := .venv/bin
 WHEEL   := build/venv/bin
-CODE    := resilience tests benchmarks docs
+CODE    := resilience tests benchmarks docs simulations
 SHIPPED := $(shell find resilience templates inventories schema -type f -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: drill test ready test-unit lint format types docs bench programs print-as-root clean
+.PHONY: drill test ready test-unit lint format types docs bench programs containers print-as-root clean
 
 drill: programs .venv/run.stamp  ## declare, render, build, break and measure the ten-line network
 	$(AS_ROOT) $(BIN)/resilience drill $(NETWORK)
@@ -23,7 +26,7 @@ test: ready  ## everything; the tests run against the built wheel
 ready: programs lint types build/wheel.stamp  ## all of `test` but pytest itself
 
 test-unit: .venv/dev.stamp  ## what needs neither root nor daemons, against the checkout
-	$(BIN)/pytest -m "not lab and not daemons and not wheel"
+	$(BIN)/pytest -m "not lab and not containers and not daemons and not wheel"
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(CODE)
@@ -44,6 +47,10 @@ bench: programs .venv/dev.stamp build/netlab.stamp  ## print the figures; BENCH=
 
 programs:
 	@PYTHON=$(PYTHON) .ci/install-programs
+
+containers:  ## Docker's daemon, containerlab and the image of routers: what tests on real containers need beyond that
+	@.ci/install-containerlab
+	@PYTHON=$(PYTHON) simulations/images/build
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

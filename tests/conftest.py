@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.engine import what_is_missing
+
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/lib/frr"))
@@ -33,6 +35,8 @@ def _lacking(item: pytest.Item) -> str:
     """Say what the marks of a test ask for and this machine has not; empty: nothing."""
     if item.get_closest_marker("lab"):
         return "needs root" if os.geteuid() else _missing_programs(LAB_PROGRAMS)
+    if item.get_closest_marker("containers"):
+        return what_is_missing()
     if item.get_closest_marker("daemons"):
         return _missing_programs(CHECKERS)
     return ""
