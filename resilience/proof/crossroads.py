@@ -32,7 +32,10 @@ exchanges:
     peers: {university: {asn: 64510, address: [31.43.0.20, "2a02:bdb::20"]}}
 customers:
   bank:
-    {asn: 64511, routers: [gw], prefixes: [31.42.0.0/22, 31.42.4.0/22, "2a02:bd0::/32", "2a02:bd1::/32"], send: full}
+    asn: 64511
+    routers: [gw]
+    prefixes: [31.42.0.0/22, 31.42.4.0/22, 31.42.8.0/22, "2a02:bd0::/32", "2a02:bd1::/32", "2a02:bd2::/32"]
+    send: full
 """
 
 PROVIDER: Final = "provider-alpha"
@@ -57,6 +60,9 @@ OTHER: Final = {
     CUSTOMER: ("31.42.4.0/22", "2a02:bd1::/32"),
 }
 """What each might announce too, if nothing else were wrong with it."""
+
+SPARE: Final = ("31.42.8.0/22", "2a02:bd2::/32")
+"""What the customer has declared and is silent about."""
 
 
 def path_from(attacker: str, *path: int) -> tuple[int, ...]:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from resilience.proof.scenario import Scenario
-from resilience.proof.scenarios import control_plane, lan, no_policy, packets, restarts, routes_in, routes_out, sessions
+from resilience.proof.scenarios import (
+    control_plane,
+    lan,
+    no_policy,
+    packets,
+    paths_in,
+    restarts,
+    routes_in,
+    routes_out,
+    sessions,
+)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
+    *paths_in.SCENARIOS,
     *routes_out.SCENARIOS,
     *sessions.SCENARIOS,
     *no_policy.SCENARIOS,
