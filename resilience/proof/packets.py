@@ -7,6 +7,7 @@ was sent before it and was let through.
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 import time
@@ -38,6 +39,9 @@ _ECHO: Final = {4: (8, 0), 6: (128, 129)}
 _ICMP: Final = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 _FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SYN: Final = 0x02
+_ICMP_ERRORS: Final = {4: (3, 11), 6: (1, 3)}
+"""Unreachable, and time exceeded."""
+_source_ports: Final = itertools.count()
 
 
 # --- bytes -----------------------------------------------------------------------------------------------------------
@@ -67,10 +71,11 @@ def _sealed(source: IPAddress, target: IPAddress, protocol: int, message: bytes,
     return message[:at] + struct.pack("!H", checksum(pseudo + message)) + message[at + 2 :]
 
 
-def udp(source: IPAddress, target: IPAddress, data: bytes, *, port: int = PORT) -> bytes:
+def udp(source: IPAddress, target: IPAddress, data: bytes, *, port: int = PORT, ttl: int = 64) -> bytes:
     """Return a UDP packet."""
     message = struct.pack("!HHHH", PORT, port, 8 + len(data), 0) + data
-    return packet(source, target, socket.IPPROTO_UDP, _sealed(source, target, socket.IPPROTO_UDP, message, 6))
+    sealed = _sealed(source, target, socket.IPPROTO_UDP, message, 6)
+    return packet(source, target, socket.IPPROTO_UDP, sealed, ttl=ttl)
 
 
 def tcp_syn(source: IPAddress, target: IPAddress, source_port: int, port: int) -> bytes:
@@ -120,6 +125,18 @@ def send_raw(scene: Scene, node: str, packets: Iterable[bytes]) -> None:
             version = one[0] >> 4
             target = ip_address(one[16:20] if version == 4 else one[24:40])
             senders[version].sendto(one, (str(target), 0))
+
+
+def source_port() -> int:
+    """Return a port that no earlier attempt came from: neither end may remember it."""
+    return 20_000 + next(_source_ports) % 20_000
+
+
+def sessions_down(scene: Scene) -> Iterator[str]:
+    """Yield the BGP sessions of the router under attack that are not up."""
+    for address, state in scene.sessions(scene.victim).items():
+        if state != "Established":
+            yield f"the session with {address} is {state}"
 
 
 @contextmanager
@@ -294,6 +311,20 @@ def echo_answers(scene: Scene, node: str, source: IPAddress, target: IPAddress, 
     return len(seen), last - started
 
 
+def icmp_errors(scene: Scene, node: str, source: IPAddress, target: IPAddress, packets: Iterable[bytes]) -> int:
+    """Send packets of a node; return how many are answered by an ICMP error before the router answers an echo."""
+    family = target.version
+    count = 0
+    with open_socket(scene, node, _FAMILY[family], socket.SOCK_RAW, _ICMP[family]) as ears:
+        ears.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _BUFFER_BYTES)
+        ears.settimeout(0)
+        send_raw(scene, node, packets)
+        await_echo(scene, node, source, target)
+        for got in read_frames(ears):
+            count += got[20 if family == 4 else 0] in _ICMP_ERRORS[family]
+    return count
+
+
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 
@@ -311,5 +342,5 @@ def read_frames(ears: socket.socket) -> Iterator[bytes]:
     try:
         while True:
             yield ears.recv(_LARGEST)
-    except TimeoutError:
+    except (TimeoutError, BlockingIOError):
         return

@@ -21,6 +21,7 @@ from resilience.proof.packets import (
     redirect,
     router_advertisement,
     send_raw,
+    sessions_down,
     udp,
     wire,
 )
@@ -42,12 +43,6 @@ _PEER: Final = "peer-lan-college"
 _USER: Final = "peer-lan-college-user"
 _NOBODY: Final = itertools.count(1)
 """Numbers of hosts that are not there."""
-
-
-def _sessions_down(scene: Scene) -> Iterator[str]:
-    for address, state in scene.sessions("gw").items():
-        if state != "Established":
-            yield f"the session with {address} is {state}"
 
 
 def _lan(scene: Scene, family: int) -> tuple[IPAddress, IPAddress, int]:
@@ -159,7 +154,7 @@ class Redirects:
 
     def missing(self, scene: Scene) -> Iterator[str]:
         """Yield the sessions that are down, and whether the router has no route for a redirect to change."""
-        yield from _sessions_down(scene)
+        yield from sessions_down(scene)
         if not any(self._user(scene) in prefix for prefix in scene.kernel("gw", 4)):
             yield f"gw has no route to {_USER}"
 
@@ -187,7 +182,7 @@ class RouterAdvertisements:
 
     def missing(self, scene: Scene) -> Iterator[str]:
         """Yield the sessions that are down."""
-        return _sessions_down(scene)
+        return sessions_down(scene)
 
 
 def _setting(key: str, value: int) -> Lines:
