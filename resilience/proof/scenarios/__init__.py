@@ -7,6 +7,7 @@ from typing import Final
 from resilience.proof.scenario import Scenario
 from resilience.proof.scenarios import (
     control_plane,
+    floods,
     lan,
     no_policy,
     packets,
@@ -25,6 +26,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *no_policy.SCENARIOS,
     *packets.SCENARIOS,
     *control_plane.SCENARIOS,
+    *floods.SCENARIOS,
     *lan.SCENARIOS,
     *restarts.SCENARIOS,
 )
