@@ -12,7 +12,7 @@ AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/t
 BIN     := .venv/bin
 WHEEL   := build/venv/bin
 CODE    := resilience tests benchmarks docs simulations
-SHIPPED := $(shell find resilience templates inventories schema -type f -not -name '*.pyc' 2>/dev/null)
+SHIPPED := $(shell find resilience templates inventories schema simulations -type f -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
 .PHONY: drill test ready test-unit lint format types docs bench programs containers print-as-root clean

@@ -84,3 +84,15 @@ def test_every_example_of_the_checkout_is_in_the_wheel(installed: Path, tmp_path
     examples = sorted(path.parent.name for path in checkout.glob("inventories/*/network.yaml"))
 
     assert run(installed, tmp_path, "init", "--list").stdout.split() == examples
+
+
+def test_a_folder_for_containerlab_is_written_from_the_wheel_alone(
+    installed: Path, tmp_path: Path, checkout: Path
+) -> None:
+    """With the very program that brings nodes up."""
+    run(installed, tmp_path, "init", "mine")
+    exported = run(installed, tmp_path, "lab", "export", "mine", "-o", "lab")
+
+    assert exported.returncode == 0, exported.stderr
+    program = checkout / "simulations/images/netresilience-node"
+    assert (tmp_path / "lab/netresilience-node").read_bytes() == program.read_bytes()

@@ -1,6 +1,6 @@
 """A plan as a folder for containerlab: whole, relative, and what containerlab reads.
 
-`GOLDEN_UPDATE=1 pytest tests/unit/lab/test_clab_export.py` writes the golden file anew; read the diff before you commit.
+`GOLDEN_UPDATE=1 pytest tests/unit/lab/test_clab_export.py` writes the golden file anew; read the diff then.
 """
 
 from __future__ import annotations
