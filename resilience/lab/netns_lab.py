@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -227,16 +227,16 @@ class NetnsLab:
         with theirs:
             argv = [sys.executable, "-m", "resilience.lab.keeper", str(self.folder.path), str(theirs.fileno())]
             process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-        events = _events(self._owner)
-        for event in events:
-            if event["event"] == "keeper":
-                self.folder.update(keeper=Process.of(event["pid"]))
-                break
-        process.wait()
-        try:
-            _await_done(events, progress)
-        except LabError as error:
-            raise LabError(error.message or self._last_words(), hint=error.hint) from error
+        with closing(_events(self._owner)) as events:
+            for event in events:
+                if event["event"] == "keeper":
+                    self.folder.update(keeper=Process.of(event["pid"]))
+                    break
+            process.wait()
+            try:
+                _await_done(events, progress)
+            except LabError as error:
+                raise LabError(error.message or self._last_words(), hint=error.hint) from error
 
     def _last_words(self) -> str:
         with suppress(OSError):
@@ -292,7 +292,7 @@ def _send(connection: socket.socket, request: Mapping[str, Any]) -> None:
         raise LabError(f"the lab's keeper does not listen: {error.strerror}") from error
 
 
-def _events(connection: socket.socket) -> Iterator[dict[str, Any]]:
+def _events(connection: socket.socket) -> Generator[dict[str, Any], None, None]:
     with connection.makefile("r", encoding="utf-8") as lines, suppress(ConnectionResetError):
         for line in lines:
             yield json.loads(line)

@@ -161,7 +161,8 @@ def test_the_last_word_is_the_raw_lines(lab: Lab, family: int) -> None:
 def test_a_table_by_hand_counts_beside_ours(lab: Lab) -> None:
     """A file that is loaded again does not double it."""
     assert lab.run("east", ["nft", "-f", "/etc/frr/nftables.conf"]).exit_code == 0
-    lab.run("east", ["ping", "-n", "-q", "-c1", "-W1", str(lab.plan.nodes["west"].loopbacks[0].ip)])
+    other_end = next(n.remote.address for n in lab.plan.neighbors("east") if n.session.name == "one-ipv4")
+    lab.run("east", ["ping", "-n", "-q", "-c1", "-W1", str(other_end)])
     listing = json.loads(said(lab, "east", "nft", "-j", "list", "table", "inet", "by_hand"))
     rules = [item["rule"]["expr"] for item in listing["nftables"] if "rule" in item]
     assert [e["counter"]["packets"] for rule in rules for e in rule if "counter" in e] == [1]
