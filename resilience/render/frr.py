@@ -30,7 +30,7 @@ from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, identifier, interface_name, seconds
 
 ACCEPT_ALL = "accept-all"
-"""Route map for an external session without a policy: FRR then lets nothing through (RFC 8212)."""
+"""Route map for an external session without a policy, where FRR lets nothing through (RFC 8212), and towards our own."""
 DRAINED = "default-drained"
 _GRACEFUL_RESTART = {
     GracefulRestart.OFF: "",
@@ -294,10 +294,16 @@ def _neighbor(neighbor: Neighbor, policies: FrrPolicies, resolve: ResolveSecret)
         route_server_client=local.route_server,
         maximum_prefixes=local.maximum_prefixes,
         import_map=identifier(local.import_policy) if local.import_policy else without,
-        export_map=identifier(local.export_policy) if local.export_policy else without,
+        # Inside too: what an import policy did to the next hop stands in the way of `next-hop-self` until some map is
+        # asked on the way out, and IPv6 routes would lead other routers to a next hop that they do not know.
+        export_map=identifier(local.export_policy) if local.export_policy else without or _all_if(local.next_hop_self),
         raw=raw_of_session(neighbor, RawPlace.FRR),
         raw_family=raw_of_session(neighbor, RawPlace.FRR_FAMILY),
     )
+
+
+def _all_if(wanted: bool) -> str | None:
+    return ACCEPT_ALL if wanted else None
 
 
 def _family(node: Node, neighbors: tuple[FrrNeighbor, ...], family: int) -> FrrFamily:
