@@ -30,7 +30,7 @@ from resilience.render.secret import ResolveSecret, password_text
 from resilience.render.text import description, identifier, interface_name, seconds
 
 ACCEPT_ALL = "accept-all"
-"""Route map for an external session without a policy, where FRR lets nothing through (RFC 8212), and towards our own."""
+"""Route map for external sessions without a policy, where FRR lets nothing through (RFC 8212), and inside."""
 DRAINED = "default-drained"
 _GRACEFUL_RESTART = {
     GracefulRestart.OFF: "",
