@@ -51,6 +51,11 @@ def no_change(_plan: Plan, configs: Configs) -> Configs:
     return configs
 
 
+def no_other_plan(plan: Plan) -> Plan:
+    """Wait for everything that the plan holds."""
+    return plan
+
+
 def no_action(_scene: Scene) -> None:
     """Do nothing."""
 
@@ -85,6 +90,8 @@ class Scenario:
     """What the attackers' own files say; the routers under attack are changed by `guard` alone."""
     again: Callable[[Scene], None] = no_action
     """Make the attackers do everything anew, after the protection has been put into place."""
+    weakened: Callable[[Plan], Plan] = no_other_plan
+    """The plan by which the lab judges that it is ready without the protection."""
     victims: tuple[str, ...] = ("gw",)
     draining: tuple[str, ...] = ()
     """Elements that are being drained, such as `uplink dakar`."""
@@ -145,7 +152,7 @@ def _try(scenario: Scenario, platform: Platform, course: _Course) -> Cell:
         return _try_unavailable(scenario, platform, course, plan, configs)
     course.lines = lines_of(configs, scenario.victims, guard)
     weak = rewrite(configs, scenario.victims, guard)
-    with open_lab(plan, weak) as lab:
+    with open_lab(scenario.weakened(plan), weak) as lab:
         scene = Scene(lab, configs, platform, scenario.victims)
         course.without = _await_harm(scenario, scene)
         if lacking := sorted(set(scenario.harms) - set(course.without)):
