@@ -231,7 +231,7 @@ class LeakMatrix:
         strangers = tuple(leak for leak in self.allowed if leak[0] in NEIGHBORS)
         customers = tuple(leak for leak in self.allowed if leak[0] is Party.CUSTOMER)
         # Roles are told when a session opens: those that had to open again do so first.
-        wait_for("after the change", lambda: self.missing(scene), _LIMIT_S)
+        wait_for("after the change", lambda: (*self.missing(scene), *scene.holds_updates(self.exit)), _LIMIT_S)
         _say(scene, "disable", (*NEIGHBORS, Party.CUSTOMER))
         wait_for("routes stay", lambda: self._heard(scene, (*strangers, *customers)), _LIMIT_S)
         _say(scene, "enable", NEIGHBORS)

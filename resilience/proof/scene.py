@@ -142,6 +142,18 @@ class Scene:
         finally:
             speaker.close()
 
+    def holds_updates(self, node: str) -> Iterator[str]:
+        """Yield something while a node's daemon holds back its first updates to a session that has just come up.
+
+        What is withdrawn in that second is sometimes never withdrawn from that neighbour by FRR 8.4.4.
+        """
+        speaker = Speaker(self.lab, node)
+        try:
+            if speaker.updates_held():
+                yield f"{node} holds back its first updates"
+        finally:
+            speaker.close()
+
 
 def wait_for(what: str, holds: Callable[[], Iterable[str]], limit_s: float) -> None:
     """Wait until nothing is missing.
