@@ -136,6 +136,13 @@ CHECKS: Final = (
         lint.find_lossy_restarts,
     ),
     Check(
+        "platform-lacks",
+        _W,
+        "a protection that a router's platform has not",
+        "`resilience prove`: the scenario whose attack works on that platform",
+        lint.find_platform_lacks,
+    ),
+    Check(
         "unequal-shares",
         _W,
         "uplinks of equal rank and different capacity",

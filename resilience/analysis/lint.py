@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from itertools import groupby, pairwise
 
 from resilience.analysis.subject import Found, Subject, join, place
+from resilience.model.lacks import LACKS
 from resilience.model.network import Accept, IPNetwork, Uplink
 from resilience.model.plan import FailureKind, Session, SessionKind
 from resilience.model.units import show_capacity, show_duration
@@ -211,6 +212,19 @@ def find_lossy_restarts(subject: Subject) -> Iterator[Found]:
                 f"graceful restart of {wish.element} on {wish.router} is left off at both ends: {reason}",
                 "remove `graceful_restart`: what fails is then seen at once, and traffic takes another way",
                 place(wish.stated),
+            )
+
+
+def find_platform_lacks(subject: Subject) -> Iterator[Found]:
+    """Name protections that a router with neighbours outside has not, since its platform has none."""
+    borders = {session.ends[0].node for session in subject.plan.sessions if session.kind is not SessionKind.IBGP}
+    for lack in LACKS:
+        exposed = [node.name for node in subject.plan.routers() if node.platform is lack.platform]
+        if lack.rule == "platform-lacks" and (names := [name for name in exposed if name in borders]):
+            yield Found(
+                f"router {names[0]}" if len(names) == 1 else subject.network.name,
+                f"{join(names)} cannot stop the attack {lack.scenario}: {lack.because}",
+                lack.remedy,
             )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from resilience.errors import LabError
 from resilience.model.configs import ConfigFile, Configs
+from resilience.model.lacks import find_lack
+from resilience.model.network import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Unavailable:
     """A platform has no such protection, and why."""
 
     because: str
+
+    @classmethod
+    def on(cls, platform: Platform, scenario: str) -> Unavailable:
+        """Return what the table of lacks says; KeyError when it says nothing."""
+        return cls(find_lack(platform, scenario).because)
 
 
 def frr_term(term: str, *, policy: str = r"\S+") -> Lines:

@@ -213,9 +213,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         sources=_SOURCES,
         intent=_PEERS,
         guard={
-            Platform.FRR: Unavailable(
-                "FRR 8.4 counts what its filters let pass; its `force` adds what they refuse, but from every neighbour"
-            ),
+            Platform.FRR: Unavailable.on(Platform.FRR, "refused-prefixes-count"),
             Platform.BIRD: _BIRD,
         },
         harms=_MOSTLY_REFUSED.harms,

@@ -341,10 +341,7 @@ def die(scene: Scene) -> tuple[str, ...]:
 
 
 _OFF: Final = {Platform.FRR: (_OFF_FRR,), Platform.BIRD: (_OFF_BIRD,)}
-_CANNOT: Final = Unavailable(
-    "FRR 8.4 with both families: as soon as one has come back, zebra forgets the old routes of the other; "
-    "`check` says so, and graceful restart stays off at both ends"
-)
+_CANNOT: Final = Unavailable.on(Platform.FRR, "daemon-killed-restarted")
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     _restart_scenario(

@@ -212,6 +212,13 @@ CASES = {
         "remove `graceful_restart`",
         lambda: change_uplinks(dual_homed(Platform.BIRD), **{"beta-radio": {"graceful_restart": True}}),
     ),
+    "platform-lacks": Case(
+        dual_homed,
+        "router gw",
+        ("gw cannot stop the attack refused-prefixes-count", "FRR 8.4 counts what its filters let pass"),
+        "declare the prefixes",
+        lambda: dual_homed(Platform.BIRD),
+    ),
     "no-bfd": Case(
         dual_homed,
         "uplink alpha-fibre",

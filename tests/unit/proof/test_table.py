@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
+from resilience.analysis import CHECKS
 from resilience.errors import UnknownName
+from resilience.model.lacks import LACKS
 from resilience.model.network import Platform
-from resilience.proof import SCENARIOS, choose
+from resilience.proof import SCENARIOS, choose, scenarios
 from resilience.proof.guards import Unavailable, lines_of, rewrite
 from resilience.proof.scenario import Scenario, stage
 
@@ -19,6 +23,13 @@ def test_names_are_unique() -> None:
     """One scenario a name, so that each can be run alone."""
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names))
+
+
+def test_no_scenario_is_forgotten() -> None:
+    """Whatever a module of scenarios holds is in the table."""
+    modules = [import_module(f"{scenarios.__name__}.{found.name}") for found in iter_modules(scenarios.__path__)]
+    held = [scenario.name for module in modules for scenario in module.SCENARIOS]
+    assert sorted(held) == sorted(scenario.name for scenario in SCENARIOS)
 
 
 @pytest.mark.parametrize("scenario", BY_NAME)
@@ -43,6 +54,18 @@ def test_a_protection_is_in_the_rendered_files(scenario: Scenario, platform: Pla
         return
     assert lines_of(configs, scenario.victims, guard)
     assert rewrite(configs, scenario.victims, guard) != configs
+
+
+def test_what_a_platform_lacks_is_warned_of() -> None:
+    """The table of lacks names exactly the cells that are not available, each with a check that exists."""
+    unavailable = {
+        (platform, scenario.name)
+        for scenario in SCENARIOS
+        for platform, guard in scenario.guard.items()
+        if isinstance(guard, Unavailable)
+    }
+    assert {(lack.platform, lack.scenario) for lack in LACKS} == unavailable
+    assert {lack.rule for lack in LACKS} <= {check.rule for check in CHECKS}
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
