@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,13 @@ from resilience.lab.daemons import (
     read_bird_sessions,
     read_ospf6_neighbors,
     read_ospf_neighbors,
+    reload_configs,
 )
+from resilience.lab.scripted import ScriptedLab
+from resilience.lab.seam import Completed
+from resilience.model.configs import ConfigFile
+from resilience.model.plan import Plan
+from tests.support.lab_networks import TINY, plan_from
 
 PROTOCOLS = """\
 Name       Proto      Table      State  Since         Info
@@ -131,3 +137,37 @@ def test_a_daemon_that_hangs_up_is_an_error_with_its_name(tmp_path: Path) -> Non
         BirdControl(path)
     with pytest.raises(LabError, match="does not answer"):
         BirdControl(tmp_path / "nobody.ctl")
+
+
+class Repeating(ScriptedLab):
+    """A lab whose frr-reload.py refuses so many times before it ends well."""
+
+    def __init__(self, plan: Plan, refusals: int) -> None:
+        super().__init__(plan)
+        self.refusals = refusals
+
+    def run(self, node: str, argv: Sequence[str], *, timeout_s: float = 30, stdin: str = "") -> Completed:
+        """Refuse, as long as refusals are left."""
+        done = super().run(node, argv, timeout_s=timeout_s, stdin=stdin)
+        if not argv[0].endswith("frr-reload.py") or not self.refusals:
+            return done
+        self.refusals -= 1
+        return Completed(exit_code=1, stdout="", stderr="not valid at this moment")
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+def test_a_reload_that_refuses_what_it_repeats_has_been_taken(refusals: int, tmp_path: Path) -> None:
+    """The second run finds nothing left to change."""
+    lab = Repeating(plan_from(TINY, tmp_path)[0], refusals)
+    lab.start()
+    reload_configs(lab, "gw", [ConfigFile("frr.conf", "hostname gw\n")])
+
+    assert sum("frr-reload.py" in call[2] for call in lab.calls if call[0] == "run") == 1 + refusals
+
+
+def test_a_reload_that_refuses_twice_is_an_error(tmp_path: Path) -> None:
+    """With what it said."""
+    lab = Repeating(plan_from(TINY, tmp_path)[0], 2)
+    lab.start()
+    with pytest.raises(LabError, match="not valid at this moment"):
+        reload_configs(lab, "gw", [ConfigFile("frr.conf", "hostname gw\n")])
