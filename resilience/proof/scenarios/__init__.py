@@ -6,6 +6,7 @@ from typing import Final
 
 from resilience.proof.scenario import Scenario
 from resilience.proof.scenarios import (
+    blackholes,
     control_plane,
     floods,
     lan,
@@ -23,6 +24,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
     *paths_in.SCENARIOS,
     *routes_out.SCENARIOS,
+    *blackholes.SCENARIOS,
     *sessions.SCENARIOS,
     *limits.SCENARIOS,
     *no_policy.SCENARIOS,
