@@ -30,6 +30,7 @@ services_of() {
         case $package in
         frr) echo frr.service ;;
         bird2) echo bird.service ;;
+        stayrtr) echo stayrtr.service ;;
         docker.io) echo docker.socket docker.service containerd.service ;;
         esac
     done
