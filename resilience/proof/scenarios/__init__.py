@@ -17,12 +17,14 @@ from resilience.proof.scenarios import (
     restarts,
     routes_in,
     routes_out,
+    rpki,
     sessions,
 )
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
     *paths_in.SCENARIOS,
+    *rpki.SCENARIOS,
     *routes_out.SCENARIOS,
     *blackholes.SCENARIOS,
     *sessions.SCENARIOS,
