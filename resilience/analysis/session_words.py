@@ -298,7 +298,7 @@ def _outward_words(view: View, interface: Interface) -> str:
     spared = ", those of the circuit itself apart," if inside else ""
     return (
         f"on {interface.name}, packets that claim to come from our own prefixes ({_list_words(prefixes)}){spared} "
-        "or from loopback or multicast addresses are dropped (BCP 38, RFC 3704)"
+        "from our routers, or from loopback or multicast addresses are dropped (BCP 38, RFC 3704)"
     )
 
 
@@ -311,10 +311,20 @@ _SOURCE_FILTERS: dict[SourceFilter, Callable[[Interface], str]] = {
     SourceFilter.NONE: lambda interface: f"on {interface.name}, sources are not checked",
     SourceFilter.STRICT: _strict_words,
     SourceFilter.LOOSE: lambda interface: (
-        f"on {interface.name}, only packets whose source has a route come in, for the neighbour has other ways too "
-        "(BCP 84, RFC 8704)"
+        f"on {interface.name}, only packets whose source has a route come in, for the neighbour has other ways too; "
+        "what it has not been given of our addresses does not (BCP 84, RFC 8704)"
     ),
 }
+
+
+def _transit(view: View) -> str:
+    interface = view.interface
+    if interface is None or interface.kind is not InterfaceKind.PORT:
+        return ""
+    return (
+        f"on {interface.name}, only packets for our own and our customers' prefixes are forwarded: "
+        "nobody at an exchange can make us their provider"
+    )
 
 
 def _list_words(entries: tuple[IPNetwork, ...]) -> str:
@@ -324,18 +334,19 @@ def _list_words(entries: tuple[IPNetwork, ...]) -> str:
 def _to_the_router(view: View) -> str:
     bfd = " and BFD" if view.local.bfd is not None else ""
     where = f" through {view.local.interface}" if view.local.interface else ""
+    opening = ", at most 5 new BGP connections a second among it" if view.local.interface else ""
     return (
         f"from {view.remote.address}{where}, only BGP{bfd} to {view.local.address}, ICMP within a rate and answers to "
-        "what it asked itself reach this router; all else is dropped (RFC 7454 section 4)"
+        f"what it asked itself reach this router{opening}; all else is dropped (RFC 6192, RFC 7454 section 4)"
     )
 
 
 def _management(view: View) -> str:
     interface = view.interface
     if interface is None:
-        return "SSH reaches the router from our own routers' addresses over our own links only"
+        return "SSH reaches the router from our own routers' loopbacks over our own links only"
     if interface.kind is InterfaceKind.LINK:
-        return "SSH reaches the router from our own routers' addresses"
+        return "SSH reaches the router from our own routers' loopbacks, and from the router next door"
     return f"nobody reaches SSH through {interface.name}; OSPF is neither spoken nor heard there"
 
 
@@ -393,7 +404,12 @@ _BESIDE_EXPORT: _Makers = (
     ("route server", _route_server),
     ("their limit", _their_maximum),
 )
-_PACKETS: _Makers = (("sources", _sources), ("the router itself", _to_the_router), ("management", _management))
+_PACKETS: _Makers = (
+    ("sources", _sources),
+    ("transit", _transit),
+    ("the router itself", _to_the_router),
+    ("management", _management),
+)
 _LIMITS: _Makers = (
     ("authentication", _no_tcp_ao),
     ("packets", _no_source_filter),

@@ -1,6 +1,6 @@
 """The view of a router's packet filter: spoofed sources, transit that nobody bought, and the router's own protection.
 
-The sources are BCP 38 and BCP 84, RFC 6192, and RFC 7454 section 3.
+The sources are BCP 38 and BCP 84, RFC 6192, and RFC 7454 section 4.
 
 Only interfaces of the plan are filtered, so that a management port which the plan does not know keeps working.
 Forwarded packets are never tracked: return traffic may take another way, and a connection table can be filled.
