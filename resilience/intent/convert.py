@@ -243,6 +243,7 @@ class Converter:
             bfd=bfd_of(part.bfd),
             graceful_restart=part.graceful_restart,
             hold_ms=part.hold,
+            ttl_security=part.ttl_security,
             password=part.password,
             raw=self._raw(part.raw, "exchanges", exchange, "route_servers", index),
         )
@@ -260,6 +261,7 @@ class Converter:
             bfd=bfd_of(part.bfd),
             graceful_restart=part.graceful_restart,
             hold_ms=part.hold,
+            ttl_security=part.ttl_security,
             password=part.password,
             maximum_prefixes=limits_of(part.maximum_prefixes),
             raw=self._raw(part.raw, "exchanges", exchange, "peers", name),
@@ -289,6 +291,7 @@ class Converter:
             bfd=bfd_of(part.bfd),
             graceful_restart=part.graceful_restart,
             hold_ms=part.hold,
+            ttl_security=part.ttl_security,
             password=part.password,
             maximum_prefixes=limits_of(part.maximum_prefixes),
             international=part.international,

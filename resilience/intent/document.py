@@ -286,6 +286,7 @@ class RouteServerPart(NounPart):
         description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
     )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
+    ttl_security: Truth = Field(default=False, description="GTSM (RFC 5082): only where the route server does it too.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     raw: SessionRaw = Field(default_factory=SessionRawPart, description="Lines added to its sessions as they stand.")
 
@@ -302,6 +303,7 @@ class PeerPart(NounPart):
         description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
     )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
+    ttl_security: Truth = Field(default=False, description="GTSM (RFC 5082): only where the peer does it too.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
         default_factory=LimitPart, description="Most prefixes to take, a family."
@@ -345,6 +347,7 @@ class CustomerPart(NounPart):
         description="Both ends keep routes while our routing daemon restarts (RFC 4724): only where they agree to.",
     )
     hold: Hold | None = Field(default=None, description="The hold time that we propose.")
+    ttl_security: Truth = Field(default=False, description="GTSM (RFC 5082): only where the customer does it too.")
     password: Password | None = Field(default=None, description="Where the session's password is kept.")
     maximum_prefixes: Annotated[LimitPart, Settings()] = Field(
         default_factory=LimitPart,

@@ -229,6 +229,7 @@ class RouteServer(Noun):
     bfd: Bfd | None = None
     graceful_restart: bool = False
     hold_ms: int | None = None
+    ttl_security: bool = False
     password: SecretRef | None = None
     raw: tuple[Raw, ...] = ()
 
@@ -243,6 +244,7 @@ class Peer(Noun):
     bfd: Bfd | None = None
     graceful_restart: bool = False
     hold_ms: int | None = None
+    ttl_security: bool = False
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
     raw: tuple[Raw, ...] = ()
@@ -272,6 +274,7 @@ class Customer(Noun):
     bfd: Bfd | None = None
     graceful_restart: bool = False
     hold_ms: int | None = None
+    ttl_security: bool = False
     password: SecretRef | None = None
     maximum_prefixes: Mapping[int, int] = field(default_factory=dict)
     international: bool = False

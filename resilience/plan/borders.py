@@ -388,6 +388,7 @@ def plan_bgp_customer(draft: Draft, customer: Customer) -> None:
                 far_end,
                 bfd=customer.bfd,
                 hold_ms=customer.hold_ms or far_end.hold_ms,
+                ttl_security=customer.ttl_security,
                 password=customer.password,
             )
             draft.sessions.append(
@@ -440,6 +441,7 @@ def _our_customer_end(draft: Draft, customer: Customer, router: str, near: Inter
         hold_ms=customer.hold_ms or 180_000,
         connect_retry_ms=CONNECT_RETRY_EBGP_MS,
         bfd=customer.bfd,
+        ttl_security=customer.ttl_security,
         password=customer.password,
         maximum_prefixes=customer.maximum_prefixes.get(family, len(customer.prefixes) + _MARGIN),
         default_originate=gives_default,

@@ -213,10 +213,12 @@ def _route_server_sessions(
             ours,
             bfd=server.bfd,
             hold_ms=server.hold_ms or OUTSIDE_HOLD_MS,
+            ttl_security=server.ttl_security,
             password=server.password,
             raw=raw_for(draft, port.router, server.raw),
         )
         theirs = _server_end(draft, party, family, server.bfd, server.hold_ms, server.password)
+        theirs = replace(theirs, ttl_security=server.ttl_security)
         draft.sessions.append(
             Session(
                 name=f"{server.name}-{port.router}-ipv{family}",
@@ -357,12 +359,13 @@ def _peer_session(draft: Draft, lan: _Lan, peer: Peer, party: _Party, port: _Par
         ours,
         bfd=peer.bfd,
         hold_ms=peer.hold_ms or ours.hold_ms,
+        ttl_security=peer.ttl_security,
         password=peer.password,
         maximum_prefixes=peer.maximum_prefixes.get(family, max(_MOST_FROM_PEER[family], 2 * len(peer.prefixes))),
         raw=raw_for(draft, port.node, peer.raw),
     )
     theirs = world_end(draft, party.node, party.interface, family, Stance(Relation.PEER), port.node)
-    theirs = replace(theirs, bfd=peer.bfd, hold_ms=ours.hold_ms, password=peer.password)
+    theirs = replace(theirs, bfd=peer.bfd, hold_ms=ours.hold_ms, ttl_security=peer.ttl_security, password=peer.password)
     draft.sessions.append(
         Session(
             name=f"{lan.exchange.name}-{label}-{port.node}-ipv{family}",

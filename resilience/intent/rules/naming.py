@@ -117,7 +117,7 @@ def check_customers_without_as(context: Context) -> None:
     for name, customer in context.document.customers.items():
         if customer.asn is not None or context.stated("customers", name, "asn"):
             continue
-        for key in ("send", "bfd", "graceful_restart", "hold", "password", "maximum_prefixes", "raw"):
+        for key in ("send", "bfd", "graceful_restart", "hold", "ttl_security", "password", "maximum_prefixes", "raw"):
             if context.stated("customers", name, key):
                 message = f"`{key}` belongs to BGP, and this customer has no AS number"
                 hint = f"state its `asn`, or remove `{key}`"

@@ -9,7 +9,7 @@ import pytest
 
 from resilience.analysis.route import prefix_in_list
 from resilience.errors import UsageError
-from resilience.model.network import Bfd, Objective, Platform, Provider, Router, Uplink
+from resilience.model.network import Bfd, Objective, Peer, Platform, Provider, Router, Uplink
 from resilience.model.plan import (
     FLOATING_TABLE,
     FaultKind,
@@ -83,6 +83,24 @@ def test_both_ends_of_a_session_share_a_network_and_timers_that_fit(plan: Plan) 
             address = plan.nodes[near.node].interface(near.interface).address(session.family)
             assert address is not None
             assert far.address in address.interface.network
+
+
+def test_whoever_states_gtsm_has_it_at_both_ends() -> None:
+    """A customer, a peer and a route server too; nobody who did not state it."""
+    network = small_network()
+    exchange = network.exchanges["ix"]
+    server = replace(exchange.route_servers[0], ttl_security=True)
+    peers = {"friend": Peer(name="friend", asn=64510, ttl_security=True), "other": Peer(name="other", asn=64512)}
+    exchange = replace(exchange, route_servers=(server,), peers=peers)
+    bank = replace(network.customers["bank"], ttl_security=True)
+    changed = replace(network, exchanges={"ix": exchange}, customers={**network.customers, "bank": bank})
+    secured = {
+        session.element
+        for session in make_plan(changed)[0].sessions
+        for near, far in [session.ends]
+        if near.ttl_security and far.ttl_security
+    }
+    assert secured == {"customer bank", "peer ix-friend", "route-server ix-rs1"}
 
 
 def test_every_policy_that_a_session_names_exists(plan: Plan) -> None:
