@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from resilience.model.network import IPNetwork
 from resilience.model.policy import AsList, Community, Direction, LargeCommunity, Match, Policy, PrefixList, Term
-from resilience.render.as_regex import as_range_expression, at_most_expression, first_expression
+from resilience.render.as_regex import NO_SET_EXPRESSION, as_range_expression, at_most_expression, first_expression
 from resilience.render.text import comment, identifier
 
 DISCARD = {4: "192.0.0.8", 6: "100::1"}
@@ -148,6 +148,9 @@ class FrrPolicies:
         if match.path_longer_than is not None:
             names.append(f"longer-than-{match.path_longer_than}")
             lacking.append(f"deny {at_most_expression(match.path_longer_than)}")
+        if match.path_has_set:
+            names.append("with-set")
+            lacking.append(f"deny {NO_SET_EXPRESSION}")
         if not lacking:
             return match.as_path_has
         rest: tuple[str, ...] = ("permit .*",)
@@ -189,12 +192,13 @@ class FrrPolicies:
 
 def _next_hop(policy: Policy, term: Term) -> tuple[str, ...]:
     """Return what is set of the next hop; on import FRR's `peer-address` is the neighbour, on export this router."""
+    # FRR would follow a link-local next hop, which anybody may claim, rather than the global one; also instead of the
+    # one that leads to nothing.
+    only_global = ("next-hop prefer-global",) if policy.family == 6 and policy.direction is Direction.IMPORT else ()
     if term.discard:
-        return (f"{'next-hop' if policy.family == 4 else 'next-hop global'} {DISCARD[policy.family]}",)
+        return (f"{'next-hop' if policy.family == 4 else 'next-hop global'} {DISCARD[policy.family]}", *only_global)
     peer = ("next-hop peer-address",) if term.next_hop_peer or term.next_hop_self else ()
-    # FRR would follow a link-local next hop, which anybody may claim, rather than the global one.
-    outside_6 = policy.family == 6 and policy.direction is Direction.IMPORT
-    return (*peer, "next-hop prefer-global") if outside_6 else peer
+    return (*peer, *only_global)
 
 
 def _named(lists: dict[str, FrrList], texts: list[str]) -> str:

@@ -164,12 +164,15 @@ def test_actions() -> None:
     )
 
 
-@pytest.mark.parametrize(("family", "address"), [(4, "next-hop 192.0.0.8"), (6, "next-hop global 100::1")])
-def test_discarded_traffic_goes_nowhere(family: int, address: str) -> None:
-    """FRR needs a next hop that a discard route answers for; BIRD says it itself."""
+@pytest.mark.parametrize(
+    ("family", "next_hop"),
+    [(4, ("next-hop 192.0.0.8",)), (6, ("next-hop global 100::1", "next-hop prefer-global"))],
+)
+def test_discarded_traffic_goes_nowhere(family: int, next_hop: tuple[str, ...]) -> None:
+    """FRR needs a next hop that a discard route answers for, and follows it only if told so; BIRD says it itself."""
     term = Term(name="t", accept=True, discard=True)
     policies = frr(term, family)
-    assert policies.maps[-1].entries[0].next_hop == (address,)
+    assert policies.maps[-1].entries[0].next_hop == next_hop
     assert policies.discarding == {"p"}
     assert bird(term, family)[1] == ("dest = RTD_BLACKHOLE",)
 
