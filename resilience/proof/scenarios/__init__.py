@@ -6,6 +6,7 @@ from typing import Final
 
 from resilience.proof.scenario import Scenario
 from resilience.proof.scenarios import (
+    as_sets,
     blackholes,
     control_plane,
     floods,
@@ -19,11 +20,13 @@ from resilience.proof.scenarios import (
     routes_out,
     rpki,
     sessions,
+    shutdown,
 )
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *routes_in.SCENARIOS,
     *paths_in.SCENARIOS,
+    *as_sets.SCENARIOS,
     *rpki.SCENARIOS,
     *routes_out.SCENARIOS,
     *blackholes.SCENARIOS,
@@ -35,4 +38,5 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *floods.SCENARIOS,
     *lan.SCENARIOS,
     *restarts.SCENARIOS,
+    *shutdown.SCENARIOS,
 )

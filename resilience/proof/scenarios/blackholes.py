@@ -103,6 +103,13 @@ def _flood(scene: Scene) -> Iterator[str]:
             yield f"a flood towards {target} fills the customer's line"
 
 
+def _unforwarded(scene: Scene) -> Iterator[str]:
+    """Yield what the kernel does not know yet; whether it forwards or drops is the question."""
+    for route in _HOSTS:
+        if ip_network(route.prefix) not in scene.kernel("gw", route.family):
+            yield f"{route.prefix} is not in the kernel"
+
+
 def _silent(scene: Scene) -> Iterator[str]:
     """Yield the customer's ordinary host where it does not answer."""
     for address in ("192.0.2.10", "2001:db8:c1::a"):
@@ -114,6 +121,13 @@ _ASKED: Final = RouteAttack(attacker=_BANK, bad=(), good=_HOSTS)
 
 
 # --- where it stays --------------------------------------------------------------------------------------------------
+
+
+_BY_ITSELF: Final = {
+    # bgpd adds NO_EXPORT to whatever comes with the community; that is taken off as well.
+    Platform.FRR: (Lines("frr.conf", r"^( set large-community 64500:1:6 additive)$", r" set community none\n\1"),),
+    Platform.BIRD: (),
+}
 
 
 def _heard_outside(scene: Scene) -> Iterator[str]:
@@ -187,7 +201,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         },
         harms=tuple(f"a flood towards {target} fills the customer's line" for target in _TARGET),
         attack=_flood,
-        missing=lambda scene: (*_ASKED.missing(scene), *_silent(scene)),
+        missing=lambda scene: (*_ASKED.missing(scene), *_unforwarded(scene), *_silent(scene)),
         hostile=_ASKED.hostile,
         again=_ASKED.again,
     ),
@@ -198,7 +212,10 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         attack_title="a customer asks for a blackhole, and the provider listens",
         sources=("RFC 7999 section 3.2",),
         intent=_NETWORK,
-        guard={platform: (*layers.terms[:1], *layers.conditions, *layers.roles) for platform, layers in LAYERS.items()},
+        guard={
+            platform: (*layers.terms[:1], *layers.conditions, *layers.roles, *_BY_ITSELF[platform])
+            for platform, layers in LAYERS.items()
+        },
         harms=tuple(f"{route.prefix} is announced to the provider" for route in _HOSTS),
         attack=_heard_outside,
         missing=_unheard,
