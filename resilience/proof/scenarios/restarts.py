@@ -23,6 +23,8 @@ from resilience.proof.stream import Stream
 _LIMIT_S: Final = 40.0
 _AT_ONCE_S: Final = 3.0
 """Generous for two busy processors, and nothing beside the 120 s and 180 s of the daemons' own timers."""
+_AWAY_PACKETS: Final = 150
+"""1.5 s: zebra counts the age of routes in seconds, and does not call stale what came back within one."""
 _USER, _BEYOND = "user-gw", "internet-1"
 _HELPS: Final = Lines("bird.conf", r"^  graceful restart off;\n")
 """The neighbour has BIRD's default: it helps whoever says that it can restart."""
@@ -132,8 +134,7 @@ class DaemonRestart:
         with Stream(scene, _USER, _BEYOND, self.families) as stream:
             since = stream.await_flow(_LIMIT_S)
             with killed(scene, scene.victim):
-                # Until it is sure that packets were sent while the daemon was away.
-                stream.advance(20)
+                stream.advance(_AWAY_PACKETS)
             wait_for("after the restart", lambda: down(scene, scene.victim), _LIMIT_S)
             wait_for("the provider drops what is stale", lambda: _still_helping(scene), _LIMIT_S)
             self._mark(scene, "enable")
