@@ -52,13 +52,13 @@ ALLOWED: Final[tuple[Leak, ...]] = (
     *((source, Party.CUSTOMER) for source in NEIGHBORS),
 )
 
-_SOURCES: Final = {
+SOURCES: Final = {
     Party.CUSTOMER: "customer-source",
     Party.PEER: "peer-west-source",
     Party.ROUTE_SERVER: "rs-west-1",
     Party.PROVIDER: "provider-source",
 }
-_LISTENERS: Final = {
+LISTENING: Final = {
     Party.CUSTOMER: "customer-listener",
     Party.PEER: "peer-east-listener",
     Party.ROUTE_SERVER: "rs-east-1",
@@ -182,14 +182,14 @@ class LeakMatrix:
         for node in self.weakened_nodes or (self.exit,):
             platform = plan.nodes[node].platform or Platform.BIRD
             configs = rewrite(configs, [node], self.weakened(LAYERS[platform]))
-        outside = [*_SOURCES.values(), *_LISTENERS.values()]
+        outside = [*SOURCES.values(), *LISTENING.values()]
         configs = rewrite(configs, outside, (_NO_ROLES, _NO_LIMITS))
-        configs = rewrite(configs, _LISTENERS.values(), (IMPORT_ALL,))
+        configs = rewrite(configs, LISTENING.values(), (IMPORT_ALL,))
         path = (plan.nodes["transit-3"].asn or 0,)  # any AS: a route server leaves its own out
         return announce(
             plan,
             configs,
-            _SOURCES[Party.ROUTE_SERVER],
+            SOURCES[Party.ROUTE_SERVER],
             "member",
             [Announcement(prefix, path) for prefix in _FROM_ROUTE_SERVER.values()],
         )
@@ -217,11 +217,11 @@ class LeakMatrix:
             for family in (4, 6):
                 heard = self._prefixes(scene, listener, family)
                 for source in (source for source, hearer in cells if hearer is listener):
-                    if str(_prefix(scene.lab.plan, source, family)) in heard:
+                    if str(prefix_of(scene.lab.plan, source, family)) in heard:
                         yield _name((source, listener), family)
 
     def _prefixes(self, scene: Scene, listener: Party, family: int) -> set[str]:
-        return {str(route.prefix) for route in scene.told(_LISTENERS[listener], self.exit, family)}
+        return {str(route.prefix) for route in scene.told(LISTENING[listener], self.exit, family)}
 
     def again(self, scene: Scene) -> None:
         """Announce everything anew, the customer's routes last.
@@ -250,10 +250,10 @@ def _say(scene: Scene, verb: str, sources: Iterable[Party]) -> None:
     for source in sources:
         name = "member" if source is Party.ROUTE_SERVER else ""
         for family in (4, 6):
-            scene.bird(_SOURCES[source], f"{verb} b_origin{f'_{name}' if name else ''}{family}")
+            scene.bird(SOURCES[source], f"{verb} b_origin{f'_{name}' if name else ''}{family}")
 
 
-def _prefix(plan: Plan, source: Party, family: int) -> IPNetwork:
+def prefix_of(plan: Plan, source: Party, family: int) -> IPNetwork:
     """Return what a source announces."""
     if source is Party.OWN:
         return next(prefix for prefix in plan.network.prefixes if prefix.version == family)
@@ -261,4 +261,4 @@ def _prefix(plan: Plan, source: Party, family: int) -> IPNetwork:
         return ip_network(SERVICE[family])
     if source is Party.ROUTE_SERVER:
         return ip_network(_FROM_ROUTE_SERVER[family])
-    return next(o.prefix for o in plan.nodes[_SOURCES[source]].originations if o.prefix.version == family)
+    return next(o.prefix for o in plan.nodes[SOURCES[source]].originations if o.prefix.version == family)

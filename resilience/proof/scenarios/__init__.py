@@ -8,6 +8,7 @@ from resilience.proof.scenario import Scenario
 from resilience.proof.scenarios import (
     as_sets,
     blackholes,
+    communities,
     control_plane,
     floods,
     lan,
@@ -30,6 +31,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *rpki.SCENARIOS,
     *routes_out.SCENARIOS,
     *blackholes.SCENARIOS,
+    *communities.SCENARIOS,
     *sessions.SCENARIOS,
     *limits.SCENARIOS,
     *no_policy.SCENARIOS,
