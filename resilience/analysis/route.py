@@ -89,6 +89,7 @@ class PolicyBook:
             and (match.not_first_as is None or route.path[:1] != (match.not_first_as,))
             and (match.path_longer_than is None or len(route.path) > match.path_longer_than)
             and (match.next_hop_outside is None or not _inside(match.next_hop_outside, route.next_hop))
+            and not match.path_has_set  # nobody in a plan aggregates
             and not match.rpki_invalid  # nothing in a plan is signed wrongly
         )
 

@@ -254,6 +254,7 @@ CONDITIONS: Mapping[str, Words] = {
     "large_communities": _any_large_community,
     "not_first_as": lambda _, asn: f"the path does not begin with AS {asn}",
     "path_longer_than": lambda _, most: f"the path holds more than {most} AS numbers",
+    "path_has_set": lambda _, __: "part of the path is an AS_SET",
     "next_hop_outside": lambda _, network: f"its next hop lies outside {network}",
     "rpki_invalid": _rpki_condition,
 }

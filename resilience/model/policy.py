@@ -79,6 +79,8 @@ class Match:
     not_first_as: int | None = None
     """The leftmost AS of the path is another one (route from a neighbour that does not put itself in front)."""
     path_longer_than: int | None = None
+    path_has_set: bool = False
+    """Part of the path is an AS_SET: numbers without an order (RFC 9774)."""
     next_hop_outside: IPNetwork | None = None
     """The next hop lies outside this network, such as the exchange LAN that a route server speaks for."""
     rpki_invalid: bool = False

@@ -225,6 +225,12 @@ def _path_terms(neighbor_as: int | None) -> list[Term]:
             accept=False,
             comment="no absurdly long path",
         ),
+        Term(
+            name="as_set",
+            match=Match(path_has_set=True),
+            accept=False,
+            comment="no AS_SET in the path: nobody can say who originates such a route (RFC 9774)",
+        ),
     ]
     if neighbor_as is not None:
         terms.insert(

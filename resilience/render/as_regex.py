@@ -7,6 +7,10 @@ boundary between two AS numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
+
+NO_SET_EXPRESSION: Final = "^[^{]*$"
+"""Finds paths without an AS_SET."""
 
 
 def as_range_expression(low: int, high: int) -> str:

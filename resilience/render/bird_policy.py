@@ -99,20 +99,29 @@ def _conditions(match: Match, family: int, known: frozenset[str]) -> list[str]:
         found.append(_in_set("net", list_name(match.prefixes), known))
         if except_name(match.prefixes) in known:
             found.append(f"net !~ {except_name(match.prefixes)}")
-    if match.as_path_has is not None:
-        found.append(_in_set("bgp_path", as_list_name(match.as_path_has), known))
     if match.communities:
         found.append(_any_of([f"({a}, {b}) ~ bgp_community" for a, b in match.communities]))
     if match.large_communities:
         found.append(_any_of([f"({a}, {b}, {c}) ~ bgp_large_community" for a, b, c in match.large_communities]))
-    if match.not_first_as is not None:
-        found.append(f"bgp_path.first != {match.not_first_as}")
-    if match.path_longer_than is not None:
-        found.append(f"bgp_path.len > {match.path_longer_than}")
+    found += _path_conditions(match, known)
     if match.next_hop_outside is not None:
         found.append(f"bgp_next_hop !~ {match.next_hop_outside}")
     if match.rpki_invalid:
         found.append(f"roa_check(b_roa{family}, net, bgp_path.last) = ROA_INVALID")
+    return found
+
+
+def _path_conditions(match: Match, known: frozenset[str]) -> list[str]:
+    found = []
+    if match.as_path_has is not None:
+        found.append(_in_set("bgp_path", as_list_name(match.as_path_has), known))
+    if match.not_first_as is not None:
+        found.append(f"bgp_path.first != {match.not_first_as}")
+    if match.path_longer_than is not None:
+        found.append(f"bgp_path.len > {match.path_longer_than}")
+    if match.path_has_set:
+        # The last number before any set is not the last one of all, which is 0 where a set ends the path.
+        found.append("bgp_path.last_nonaggregated != bgp_path.last")
     return found
 
 

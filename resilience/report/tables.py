@@ -197,6 +197,7 @@ def _show_match(node: Node, match: Match) -> str:
         match.large_communities and f"large community {_show_communities(match.large_communities)}",
         match.not_first_as is not None and f"first AS is not {match.not_first_as}",
         match.path_longer_than is not None and f"AS path longer than {match.path_longer_than}",
+        match.path_has_set and "AS_SET in the path",
         match.next_hop_outside is not None and f"next hop outside {match.next_hop_outside}",
         match.rpki_invalid and "RPKI invalid",
     )

@@ -226,6 +226,7 @@ SAMPLES: Mapping[type, Mapping[str, object]] = {
         "large_communities": ((64500, 1, 4),),
         "not_first_as": 64496,
         "path_longer_than": 50,
+        "path_has_set": True,
         "next_hop_outside": IPv4Network("203.0.113.0/24"),
         "rpki_invalid": True,
     },

@@ -132,6 +132,7 @@ def test_the_first_term_that_matches_decides_and_none_means_reject() -> None:
         (Match(path_longer_than=2), False),
         (Match(next_hop_outside=ip_network("192.0.2.0/24")), False),
         (Match(next_hop_outside=ip_network("203.0.113.0/24")), True),
+        (Match(path_has_set=True), False),
         (Match(rpki_invalid=True), False),
         (Match(prefixes="ours", path_longer_than=2), False),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resilience.render.as_regex import as_range_expression, at_most_expression, first_expression
+from resilience.render.as_regex import NO_SET_EXPRESSION, as_range_expression, at_most_expression, first_expression
 
 BOUNDARY = r"(^|[,{}() ]|$)"
 AS_NUMBERS = st.integers(min_value=0, max_value=4_294_967_295)
@@ -61,3 +61,9 @@ def test_the_first_as_is_the_leftmost(path: str, *, first: bool) -> None:
 def test_length_counts_a_set_once(path: str, *, short: bool) -> None:
     """At most two: three elements are too many."""
     assert finds(at_most_expression(2), path) is short
+
+
+@pytest.mark.parametrize(("path", "plain"), [("", True), ("1 2", True), ("1 {2,3}", False), ("{2,3} 4", False)])
+def test_a_set_anywhere_is_seen(path: str, *, plain: bool) -> None:
+    """Only paths without a set are found, the empty one too."""
+    assert finds(NO_SET_EXPRESSION, path) is plain

@@ -151,6 +151,8 @@ IMPORT = Policy(
         Term(name="far_and_long", match=Match(as_path_has="far", path_longer_than=3), accept=False),
         Term(name="led", match=Match(prefixes="led", next_hop_outside=FEEDERS), accept=False),
         Term(name="led_astray", match=Match(prefixes="led_astray", next_hop_outside=ELSEWHERE), accept=False),
+        # BIRD, which feeds here, makes no sets: that a term finds one is the scenario `as-set`'s to show.
+        Term(name="with_set", match=Match(path_has_set=True), accept=False),
         Term(name="rpki", match=Match(rpki_invalid=True), accept=False),
         Term(name="long_path", match=Match(path_longer_than=10), accept=False),
         Term(
@@ -233,6 +235,7 @@ def holds(match: Match, route: Route) -> bool:
         match.not_first_as is None or route.path[:1] != (match.not_first_as,),
         match.path_longer_than is None or len(route.path) > match.path_longer_than,
         match.next_hop_outside is None or not FEEDERS.subnet_of(match.next_hop_outside),  # type: ignore[arg-type]
+        not match.path_has_set,
         not match.rpki_invalid or AUTHORISED.get(route.prefix, route.path[-1]) != route.path[-1],
     )
     return all(conditions)
