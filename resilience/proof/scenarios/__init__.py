@@ -8,6 +8,7 @@ from resilience.proof.scenario import Scenario
 from resilience.proof.scenarios import (
     as_sets,
     blackholes,
+    borrowed,
     communities,
     control_plane,
     floods,
@@ -30,6 +31,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *as_sets.SCENARIOS,
     *rpki.SCENARIOS,
     *routes_out.SCENARIOS,
+    *borrowed.SCENARIOS,
     *blackholes.SCENARIOS,
     *communities.SCENARIOS,
     *sessions.SCENARIOS,
