@@ -18,6 +18,15 @@ NetworkArgument = Annotated[
     Path, typer.Argument(metavar="NET", help="Folder of a network, or its network.yaml.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as a JSON document.")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="What the lab is made of: netns (this machine's own daemons) or containerlab.")
+]
+ImageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--image", help="Image of the nodes, for containers; default: netresilience/router:1.", show_default=False
+    ),
+]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print the result as Markdown, for tickets.")]
 
 

@@ -15,7 +15,7 @@ from resilience.errors import ExitCode
 
 if TYPE_CHECKING:
     from resilience.drill.drain import Drain
-    from resilience.lab.netns_lab import NetnsLab
+    from resilience.lab.kept import KeptLab
     from resilience.model.configs import Configs
     from resilience.model.plan import Plan
 
@@ -78,7 +78,7 @@ def undrain(
     _tell(after, routers, "", as_json=as_json)
 
 
-def _make_drain(loaded: Loaded, lab: NetnsLab, drained: tuple[str, ...]) -> Drain:
+def _make_drain(loaded: Loaded, lab: KeptLab, drained: tuple[str, ...]) -> Drain:
     """Return what drains a lab in which some elements are drained already."""
     from resilience.drill.drain import Drain
     from resilience.plan import make_plan
@@ -91,13 +91,13 @@ def _make_drain(loaded: Loaded, lab: NetnsLab, drained: tuple[str, ...]) -> Drai
     return Drain(lab, loaded.plan, replan(drained)[1], replan)
 
 
-def _attach(net: str) -> tuple[Loaded, NetnsLab]:
+def _attach(net: str) -> tuple[Loaded, KeptLab]:
     """Return a running lab, and the network from which it was built."""
-    from resilience.lab.netns_lab import NetnsLab
+    from resilience.lab.opening import attach_lab
 
     folder = find_lab(net)
     loaded = load(folder.path / INTENT)
-    return loaded, NetnsLab.attach(folder, loaded.plan)
+    return loaded, attach_lab(folder, loaded.plan)
 
 
 def _names(plan: Plan, elements: list[str]) -> tuple[str, ...]:
@@ -106,17 +106,17 @@ def _names(plan: Plan, elements: list[str]) -> tuple[str, ...]:
     return tuple(find_element(dict(plan.elements), element).name for element in elements)
 
 
-def _drained_file(lab: NetnsLab) -> Path:
+def _drained_file(lab: KeptLab) -> Path:
     return lab.folder.path / DRAINED
 
 
-def _read_drained(lab: NetnsLab) -> tuple[str, ...]:
+def _read_drained(lab: KeptLab) -> tuple[str, ...]:
     with suppress(FileNotFoundError):
         return tuple(json.loads(_drained_file(lab).read_text(encoding="utf-8")))
     return ()
 
 
-def _write_drained(lab: NetnsLab, elements: tuple[str, ...]) -> None:
+def _write_drained(lab: KeptLab, elements: tuple[str, ...]) -> None:
     from resilience.lab.state import write_atomically
 
     write_atomically(_drained_file(lab), json.dumps(elements))

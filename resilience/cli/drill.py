@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resilience.cli.common import JsonOption, Loaded, MarkdownOption, NetworkArgument, load, say
+from resilience.cli.common import (
+    BackendOption,
+    ImageOption,
+    JsonOption,
+    Loaded,
+    MarkdownOption,
+    NetworkArgument,
+    load,
+    say,
+)
 from resilience.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,7 +44,6 @@ RepeatOption = Annotated[int, typer.Option("--repeat", min=1, max=1000, help="Tr
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML too.", show_default=False)
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="What the lab is made of.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +58,7 @@ def drill(
     repeat: RepeatOption = 1,
     junit: JunitOption = None,
     backend: BackendOption = "netns",
+    image: ImageOption = None,
     as_json: JsonOption = False,
     as_markdown: MarkdownOption = False,
 ) -> None:
@@ -66,14 +75,14 @@ def drill(
     if show_list:
         _show_list(derived, as_json=as_json)
         return
-    journal = _run(loaded, derived, backend, repeat)
+    journal = _run(loaded, derived, backend, image, repeat)
     if junit is not None:
         _write_junit(journal, junit)
     _show(journal, as_json=as_json, as_markdown=as_markdown)
     raise typer.Exit(_exit_code(journal))
 
 
-def _run(loaded: Loaded, derived: Derived, backend: str, repeat: int) -> Journal:
+def _run(loaded: Loaded, derived: Derived, backend: str, image: str | None, repeat: int) -> Journal:
     from resilience.drill.drain import Drain
     from resilience.drill.run import Drills, Settings
     from resilience.lab import open_lab
@@ -89,7 +98,7 @@ def _run(loaded: Loaded, derived: Derived, backend: str, repeat: int) -> Journal
     configs = render_configs(loaded.plan)
     with _progress() as progress:
         started = time.monotonic()
-        with open_lab(loaded.plan, configs, backend=backend, progress=progress.lab) as lab:
+        with open_lab(loaded.plan, configs, backend=backend, image=image, progress=progress.lab) as lab:
             settings = Settings(repeat=repeat, ready_s=time.monotonic() - started)
             progress.ready(len(loaded.plan.nodes), settings.ready_s)
             drain = Drain(lab, loaded.plan, configs, replan)

@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resilience.cli.common import JsonOption, NetworkArgument, load
+from resilience.cli.common import ImageOption, JsonOption, NetworkArgument, load
 from resilience.errors import UsageError
 
 if TYPE_CHECKING:
     from resilience.lab.clab.kinds import Dialect
     from resilience.lab.clab.topology import ExportOptions
     from resilience.render import Changes
-
-ImageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--image", help="Image of the nodes, for containers; default: netresilience/router:1.", show_default=False
-    ),
-]
 
 
 def export(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from resilience.cli.common import JsonOption, NetworkArgument, load, say
+from resilience.cli.common import BackendOption, ImageOption, JsonOption, NetworkArgument, load, say
 from resilience.cli.export import export
 from resilience.errors import LabError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from resilience.lab.faults import Side
-    from resilience.lab.netns_lab import NetnsLab
+    from resilience.lab.kept import KeptLab
     from resilience.lab.state import LabFolder
     from resilience.model.plan import FaultKind, Plan
 
@@ -68,6 +67,8 @@ def up(
     net: NetworkArgument,
     name: NameOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the lab also when it does not become ready.")] = False,
+    backend: BackendOption = "netns",
+    image: ImageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start a lab of a network, wait until it has converged, and leave it up. Needs root.
@@ -75,15 +76,17 @@ def up(
     Example: resilience lab up inventories/dual-homed
     """
     from resilience.errors import NotReady
-    from resilience.lab.netns_lab import NetnsLab
+    from resilience.lab.opening import make_lab
     from resilience.lab.ready import wait_ready
     from resilience.render import render_configs
 
     started = time.monotonic()
     loaded = load(net)
-    lab = NetnsLab(
+    lab = make_lab(
         loaded.plan,
         render_configs(loaded.plan),
+        backend=backend,
+        image=image,
         name=name or loaded.plan.network.name,
         source=str(loaded.folder.resolve()),
     )
@@ -163,16 +166,8 @@ def execute(
 
     Example: resilience lab exec dual-homed gw -- vtysh -c 'show bgp summary'
     """
-    from resilience.lab.netns_lab import enter_node
-
     lab, _ = attach(net)
-    network, mounts = lab.namespace(node), lab.mounts(node)
-    enter_node(network, mounts)
-    program = shutil.which(command[0], path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if program is None:
-        raise UsageError(f"there is no program {command[0]}")
-    sys.stdout.flush()
-    os.execv(program, command)  # noqa: S606 - becoming the command is the point: its terminal, its exit code
+    lab.become(node, command)
 
 
 def fail(
@@ -237,12 +232,23 @@ def list_labs(as_json: JsonOption = False) -> None:
     removed = remove_leftovers()
     for name in removed:
         say(f"removed {name}, which was left behind")
-    labs = [state for folder in lab_folders() if (state := folder.read())]
+    labs = [(folder, state) for folder in lab_folders() if (state := folder.read())]
+    kinds = {state.name: "containerlab" if folder.has_containers else "netns" for folder, state in labs}
     document = [
-        {"lab": one.name, "network": one.network, "source": one.source, "kept": one.kept, "owner": one.owner.pid}
-        for one in labs
+        {
+            "lab": one.name,
+            "network": one.network,
+            "backend": kinds[one.name],
+            "source": one.source,
+            "kept": one.kept,
+            "owner": one.owner.pid,
+        }
+        for _, one in labs
     ]
-    lines = [f"{one.name}  {'kept' if one.kept else f'used by process {one.owner.pid}'}  {one.source}" for one in labs]
+    lines = [
+        f"{one.name}  {kinds[one.name]}  {'kept' if one.kept else f'used by process {one.owner.pid}'}  {one.source}"
+        for _, one in labs
+    ]
     _print({"labs": document, "removed": removed}, as_json, lambda: typer.echo("\n".join(lines) or "no lab is up"))
 
 
@@ -271,16 +277,16 @@ def find_lab(net: str) -> LabFolder:
     )
 
 
-def attach(net: str) -> tuple[NetnsLab, Plan]:
+def attach(net: str) -> tuple[KeptLab, Plan]:
     """Return a lab that is kept up, with the plan from which it was built."""
-    from resilience.lab.netns_lab import NetnsLab
+    from resilience.lab.opening import attach_lab
 
     folder = find_lab(net)
     intent = folder.path / INTENT
     if not intent.is_dir():
         raise LabError(f"lab {folder.path.name} has lost its intent", hint="take it down and up again")
     plan = load(intent).plan
-    return NetnsLab.attach(folder, plan), plan
+    return attach_lab(folder, plan), plan
 
 
 def _keep_intent(net: Path, numbers: Any, folder: LabFolder) -> None:

@@ -58,10 +58,10 @@ def boot(node: Booted, base_mounts: int) -> None:
     set_namespace(base_mounts, CLONE_NEWNS)
     set_namespace(node.network)
     if node.spec.switch:
-        _raise_ports(node)
+        raise_ports(node)
         return
     if node.boots:
-        _forget_everything(node)
+        forget_everything(node)
     node.boots += 1
     _apply_files(node)
     if node.spec.programs:
@@ -79,9 +79,11 @@ def revive(node: Booted, base_mounts: int) -> None:
         _start_daemons(node)
 
 
-def _raise_ports(node: Booted) -> None:
+def raise_ports(node: Booted) -> None:
+    """Raise a node's cables; the calling thread is in its network."""
     with Netlink() as netlink:
-        netlink.request([set_link(index, up=True) for _, index in node.spec.interfaces])
+        known = link_indexes(netlink)
+        netlink.request([set_link(known[name], up=True) for name, _ in node.spec.interfaces])
 
 
 # --- settings, addresses, filters ------------------------------------------------------------------------------------
@@ -129,8 +131,8 @@ def _sysctl_path(name: str) -> str:
     return name.translate(str.maketrans("./", "/."))
 
 
-def _forget_everything(node: Booted) -> None:
-    """Bring the kernel's state of a node back to that of a machine which has just been switched on."""
+def forget_everything(node: Booted) -> None:
+    """Bring a node's kernel back to what it is on a machine just switched on; the calling thread is in its network."""
     lines = [
         line
         for name, _ in (*node.spec.interfaces, ("lo", 1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Any, Final
 
 from resilience.errors import LabError
 from resilience.lab.control import BirdControl, CommandRefused, FrrControl
-from resilience.lab.seam import Daemon, Lab
+from resilience.lab.seam import Completed, Daemon, Lab
 from resilience.model.configs import ConfigFile
 
 _RELOAD_LIMIT_S: Final = 60
 _FRR_RELOAD: Final = "/usr/lib/frr/frr-reload.py"
+_VTYSH_CONF: Final = "service integrated-vtysh-config\n"
 _READERS: Final = {"nftables.conf": ("nft", "-f", "-"), "sysctl.conf": ("sysctl", "--quiet", "--load=-")}
 """Programs that read a file from their standard input."""
 _WHO_ANSWERS: Final = (("ospf6", "ospf6d"), ("ospf", "ospfd"), ("bfd", "bfdd"), ("bgp", "bgpd"), ("rpki", "bgpd"))
@@ -104,19 +107,46 @@ def _reload_bird(lab: Lab, node: str, text: str) -> None:
 
 
 def _reload_frr(lab: Lab, node: str, text: str) -> None:
+    inside = lab.run(node, ["test", "-x", _FRR_RELOAD]).exit_code == 0
+    reload = _reload_inside if inside else _reload_from_outside
+    done = reload(lab, node, text)
+    if done.exit_code != 0:
+        # It says each line twice, and bgpd calls graceful restart that is repeated an error. Where all has been taken,
+        # nothing is left to say the next time.
+        done = reload(lab, node, text)
+    if done.exit_code != 0:
+        raise LabError(f"FRR of {node} did not take its new configuration: {(done.stdout + done.stderr)[-2000:]}")
+
+
+def _reload_inside(lab: Lab, node: str, text: str) -> Completed:
     # In a folder of its own, named as the start-up file is: then frr-reload.py does not write the result over it.
     folder = "/run/frr/reload"
     lab.run(node, ["mkdir", "-p", folder])
     _write_in(lab, node, f"{folder}/frr.conf", text)
-    _write_in(lab, node, f"{folder}/vtysh.conf", "service integrated-vtysh-config\n")
-    reload = [_FRR_RELOAD, "--reload", "--confdir", folder, f"{folder}/frr.conf"]
-    done = lab.run(node, reload, timeout_s=_RELOAD_LIMIT_S)
-    if done.exit_code != 0:
-        # It says each line twice, and bgpd calls graceful restart that is repeated an error. Where all has been taken,
-        # nothing is left to say the next time.
-        done = lab.run(node, reload, timeout_s=_RELOAD_LIMIT_S)
-    if done.exit_code != 0:
-        raise LabError(f"FRR of {node} did not take its new configuration: {(done.stdout + done.stderr)[-2000:]}")
+    _write_in(lab, node, f"{folder}/vtysh.conf", _VTYSH_CONF)
+    return lab.run(node, _reload_argv(folder), timeout_s=_RELOAD_LIMIT_S)
+
+
+def _reload_from_outside(lab: Lab, node: str, text: str) -> Completed:
+    """Let this machine's frr-reload.py talk to daemons of a node that has none: it needs Python, which routers lack."""
+    if not Path(_FRR_RELOAD).exists():
+        raise LabError(
+            f"neither {node} nor this machine has frr-reload.py", hint="on Debian: apt-get install frr-pythontools"
+        )
+    sockets = _control(find_daemon(lab, node, "zebra")).parent
+    with tempfile.TemporaryDirectory(prefix="resilience-frr-") as folder:
+        Path(folder, "frr.conf").write_text(text, encoding="utf-8")
+        Path(folder, "vtysh.conf").write_text(_VTYSH_CONF, encoding="utf-8")
+        argv = [*_reload_argv(folder), "--rundir", folder, "--vty_socket", str(sockets)]
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=_RELOAD_LIMIT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LabError(f"{node}: {' '.join(argv)}: {error}") from error
+    return Completed(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def _reload_argv(folder: str) -> list[str]:
+    return [_FRR_RELOAD, "--reload", "--confdir", folder, f"{folder}/frr.conf"]
 
 
 def _write_in(lab: Lab, node: str, path: str, text: str) -> None:

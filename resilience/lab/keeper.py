@@ -4,11 +4,7 @@ It is process 1 of a process namespace of its own: when it ends, however it ends
 lab, and with the last process go the namespaces, the cables in them and the mounts. It ends when it is told to, and
 when the process that started it closes its socket (which a killed process does too), unless it was told to stay.
 
-Run as `python -m resilience.lab.keeper FOLDER DESCRIPTOR`. It answers requests, one JSON document a line, on the
-socket DESCRIPTOR of its owner and on `FOLDER/control`::
-
-    {"do": "start", "nodes": [...], "cold": ...}  start nodes again  -> {"event": "done"} or {"event": "error", ...}
-    {"do": "keep"}                                outlive the owner  -> {"event": "done"}
+Run as `python -m resilience.lab.keeper FOLDER DESCRIPTOR`; `answers.py` says what it answers.
 """
 
 from __future__ import annotations
@@ -16,30 +12,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
-import shutil
 import signal
-import socket
 import stat
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from resilience.errors import LabError
-from resilience.lab.boot import Booted, BootError, boot, revive
-from resilience.lab.netns import CLONE_NEWNS, CLONE_NEWPID, MS_PRIVATE, MS_REC, mount, unshare
+from resilience.lab.answers import become_keeper
+from resilience.lab.boot import Booted, boot, revive
+from resilience.lab.netns import CLONE_NEWNS, CLONE_NEWPID, MS_PRIVATE, MS_REC, mount
+from resilience.lab.serving import NOTHING, start_services
 from resilience.lab.spec import LabSpec
 from resilience.lab.state import LabFolder, Process, write_atomically
 from resilience.lab.wiring import lay_cables, make_namespaces
 
-_SPARE_DESCRIPTORS: Final = 8_192
 _BOOTING: Final = max(4, 2 * (os.cpu_count() or 1))
 """How many nodes start at the same time: enough to use every core while some wait."""
 
@@ -69,6 +62,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._nodes: dict[str, Booted] = {}
         self._base_mounts = -1
+        self._lifeline = NOTHING
         self._spec = LabSpec.from_document(json.loads(folder.build.read_text(encoding="utf-8")))
 
     def build(self, progress: Callable[[str, int, int], None]) -> None:
@@ -90,7 +84,7 @@ class Keeper:
         lay_cables(self._spec, namespaces)
         for spec, network in zip(self._spec.nodes, namespaces, strict=True):
             self._nodes[spec.name] = Booted(spec, self._folder.node(spec.name), network)
-        self._start_services(namespaces)
+        self._lifeline = start_services(self._folder, self._spec.listeners, namespaces)
         self.start(self._nodes, progress)
 
     def start(self, names: Iterable[str], progress: Callable[[str, int, int], None], *, cold: bool = True) -> None:
@@ -111,30 +105,6 @@ class Keeper:
         """End unless told to stay: what nobody owns must not run."""
         if not self._kept:
             end()
-
-    def _start_services(self, namespaces: tuple[int, ...]) -> None:
-        if not self._spec.listeners:
-            return
-        # The descriptors are inherited under their own numbers, so that the other process needs no path to them.
-        handed = {namespaces[listener.node] for listener in self._spec.listeners}
-        for descriptor in handed:
-            os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's own signature
-        listeners = [
-            [namespaces[item.node], item.kind, item.address, item.port, item.service, item.zone]
-            for item in self._spec.listeners
-        ]
-        path = self._folder.path / "listeners.json"
-        write_atomically(path, json.dumps(listeners))
-        log = os.open(self._folder.path / "services.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "resilience.lab.services", str(path)],
-            dict(os.environ),
-            file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
-        )
-        os.close(log)
-        for descriptor in handed:
-            os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own signature
 
     def _write_running(self) -> None:
         nodes = {
@@ -212,108 +182,5 @@ def end() -> NoReturn:
     os._exit(0)
 
 
-class Answers:
-    """One connection: reads requests, writes events."""
-
-    def __init__(self, keeper: Keeper, connection: socket.socket) -> None:
-        self._keeper = keeper
-        self._connection = connection
-
-    def say(self, event: str, **facts: Any) -> None:
-        """Write one event; a listener that has gone is no trouble."""
-        with contextlib.suppress(OSError):
-            self._connection.sendall(json.dumps({"event": event, **facts}).encode() + b"\n")
-
-    def progress(self, step: str, done: int, total: int) -> None:
-        """Write how far a step has come."""
-        self.say("progress", step=step, done=done, total=total)
-
-    def answer_all(self) -> None:
-        """Answer until the other side closes."""
-        with self._connection, self._connection.makefile("r", encoding="utf-8") as lines, contextlib.suppress(OSError):
-            for line in lines:
-                self._answer(json.loads(line))
-
-    def _answer(self, request: dict[str, Any]) -> None:
-        match request["do"]:
-            case "start":
-                self.attempt(lambda: self._keeper.start(request["nodes"], self.progress, cold=request["cold"]))
-            case "keep":
-                self.attempt(self._keeper.keep)
-            case other:
-                self.say("error", message=f"the keeper cannot {other}")
-
-    def attempt(self, action: Callable[[], None]) -> bool:
-        """Do something and say how it went."""
-        try:
-            action()
-        except (BootError, LabError, OSError) as error:
-            traceback.print_exc()
-            self.say("error", message=str(error))
-            return False
-        self.say("done")
-        return True
-
-
-def _serve(keeper: Keeper, folder: LabFolder) -> NoReturn:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    here = os.open(folder.path, os.O_PATH | os.O_CLOEXEC)
-    listener.bind(f"/proc/self/fd/{here}/{folder.control.name}")  # a socket's path may have 107 bytes, ours has more
-    os.close(here)
-    folder.control.chmod(0o600)
-    listener.listen()
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=Answers(keeper, connection).answer_all, daemon=True).start()
-
-
-def _watch_owner(keeper: Keeper, answers: Answers) -> None:
-    answers.answer_all()
-    keeper.owner_left()
-
-
-def _be_keeper(folder: LabFolder, owner: socket.socket) -> NoReturn:
-    try:
-        _raise_descriptor_limit()
-        keeper = Keeper(folder)
-        answers = Answers(keeper, owner)
-        # From the first moment on: an owner that dies while we build must not leave half a lab.
-        threading.Thread(target=_watch_owner, args=(keeper, answers), daemon=True).start()
-        if answers.attempt(lambda: keeper.build(answers.progress)):
-            _serve(keeper, folder)
-    except BaseException:  # noqa: BLE001 - the last place where the reason can be written down
-        traceback.print_exc()
-    os._exit(1)
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_SPARE_DESCRIPTORS, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def main(arguments: list[str]) -> NoReturn:
-    """Become two processes: one that says the keeper's number and ends, and the keeper."""
-    folder = LabFolder(Path(arguments[0]))
-    owner = socket.socket(fileno=int(arguments[1]))
-    owner.set_inheritable(False)
-    os.chdir("/")
-    os.setsid()
-    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    unshare(CLONE_NEWPID | CLONE_NEWNS)
-    child = os.fork()
-    if child:
-        owner.sendall(json.dumps({"event": "keeper", "pid": child}).encode() + b"\n")
-        os._exit(0)
-    for program in ("ip", "nft"):
-        if shutil.which(program) is None:
-            os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
-    _be_keeper(folder, owner)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    become_keeper(sys.argv[1:], Keeper, CLONE_NEWPID | CLONE_NEWNS)

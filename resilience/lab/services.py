@@ -1,7 +1,8 @@
 """The services of a lab: every host's listeners, answered for real by one process with one loop.
 
-Run by the keeper as `python -m resilience.lab.services LISTENERS`; the file holds a list of
-[namespace descriptor, kind, address, port, service, zone]. The descriptors are inherited.
+Run by a lab's keeper as `python -m resilience.lab.services LISTENERS LIFELINE`; the file holds a list of
+[namespace descriptor, kind, address, port, service, zone]. The descriptors are inherited. LIFELINE is one end of a pipe
+whose other end the keeper holds: the services end with it.
 """
 
 from __future__ import annotations
@@ -160,12 +161,14 @@ async def listen(namespace: int, kind: str, address: str, port: int, service: st
         await asyncio.start_server(answer, sock=sock, backlog=256)
 
 
-async def serve(listeners: list[list[Any]]) -> None:
+async def serve(listeners: list[list[Any]], lifeline: int) -> None:
     """Open every listener and answer for as long as the lab lives."""
     for listener in listeners:
         await listen(*listener)
-    await asyncio.Event().wait()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(lifeline, ended.set)
+    await ended.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    asyncio.run(serve(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), int(sys.argv[2])))

@@ -2,6 +2,7 @@
 
 A lab's folder below `/run/netresilience` holds plain files only. Namespaces, cables, mounts and processes hang on the
 lab's keeper (see `keeper.py`) and vanish with it, so that removing the folder of a dead keeper removes the last trace.
+Containers hang on Docker: the folder says which (see `clab/removal.py`), so that anybody can take them away.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from resilience.errors import LabError, UsageError
+from resilience.lab.clab.removal import holds_containers, remove_containers
 
 STATE_SCHEMA: Final = "resilience/lab@1"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _FRESH: Final = ".new-"
+_CONTAINERS_LIMIT_S: Final = 300
 
 
 def run_folder() -> Path:
@@ -107,6 +110,11 @@ class LabFolder:
         """What is broken on purpose right now."""
         return self.path / "faults.json"
 
+    @property
+    def has_containers(self) -> bool:
+        """Say whether its nodes are containers."""
+        return holds_containers(self.path)
+
     def node(self, name: str) -> Path:
         """Return a node's folder: `files` as rendered, `run` as its /run."""
         return self.path / "nodes" / name
@@ -177,9 +185,11 @@ def remove_leftovers() -> tuple[str, ...]:
     """Remove what labs left behind whose owner was killed; return their names."""
     removed = []
     for folder in lab_folders():
-        if not _is_owned(folder):
-            remove(folder)
-            removed.append(folder.path.name)
+        # Containers that stay, because Docker does not answer now, are for a later command.
+        with suppress(LabError):
+            if not _is_owned(folder):
+                remove(folder)
+                removed.append(folder.path.name)
     base = run_folder()
     for path in base.glob(f"{_FRESH}*") if base.is_dir() else ():
         pid, started, _ = path.name.removeprefix(_FRESH).split("-")
@@ -200,16 +210,32 @@ def _is_owned(folder: LabFolder) -> bool:
 
 
 def remove(folder: LabFolder) -> None:
-    """End a lab's keeper, and with it all that the lab is made of; then remove its folder."""
-    with suppress(LabError):
-        keeper = folder.read().keeper
-        if keeper is not None:
+    """End a lab's keeper, and with it all that the lab is made of; then remove its folder.
+
+    LabError: containers stay. Then so does the folder, for whoever tries again.
+    """
+    keeper = _keeper_of(folder)
+    if keeper is not None and folder.has_containers:
+        # Asked, it takes its containers away, and the folder.
+        with suppress(LabError):
+            end_process(keeper, how=signal.SIGTERM, patience_s=_CONTAINERS_LIMIT_S)
+    if keeper is not None:
+        with suppress(LabError):
             end_process(keeper)
+    if folder.has_containers:
+        remove_containers(folder.path)
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def end_process(process: Process, *, patience_s: float = 20) -> None:
-    """Kill a process and wait until it is gone, with everything in its process namespace."""
+def _keeper_of(folder: LabFolder) -> Process | None:
+    try:
+        return folder.read().keeper
+    except LabError:
+        return None
+
+
+def end_process(process: Process, *, how: signal.Signals = signal.SIGKILL, patience_s: float = 20) -> None:
+    """End a process and wait until it is gone, with everything in its process namespace."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -219,7 +245,7 @@ def end_process(process: Process, *, patience_s: float = 20) -> None:
         if not process.alive():
             return
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            signal.pidfd_send_signal(descriptor, how)
         waiter = select.poll()
         waiter.register(descriptor, select.POLLIN)
         if not waiter.poll(patience_s * 1_000):

@@ -162,7 +162,7 @@ def test_a_reload_that_refuses_what_it_repeats_has_been_taken(refusals: int, tmp
     lab.start()
     reload_configs(lab, "gw", [ConfigFile("frr.conf", "hostname gw\n")])
 
-    assert sum("frr-reload.py" in call[2] for call in lab.calls if call[0] == "run") == 1 + refusals
+    assert sum("--reload" in call[2] for call in lab.calls if call[0] == "run") == 1 + refusals
 
 
 def test_a_reload_that_refuses_twice_is_an_error(tmp_path: Path) -> None:
