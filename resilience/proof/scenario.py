@@ -97,6 +97,8 @@ class Scenario:
     """Elements that are being drained, such as `uplink dakar`."""
     limit_s: float = LIMIT_S
     """How long harm may take to appear, and to go."""
+    judged: int = 1
+    """How often the attack is carried out at the end: several times where it works by chance."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ def _await_no_harm(scenario: Scenario, scene: Scene) -> tuple[str, ...]:
     _await_seen(scenario, scene, lambda seen: not seen)
     scenario.again(scene)
     wait_for("with the protection", lambda: scenario.missing(scene), scenario.limit_s)
-    return tuple(sorted(scenario.attack(scene)))
+    return tuple(sorted({harm for _ in range(scenario.judged) for harm in scenario.attack(scene)}))
 
 
 def _await_seen(scenario: Scenario, scene: Scene, enough: Callable[[set[str]], bool]) -> tuple[str, ...]:
