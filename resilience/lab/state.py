@@ -16,7 +16,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabState:
-    """What other processes need to find a lab. `kept`: it outlives the command that started it."""
+    """What other processes need to find a lab. `kept`: it outlives the command that started it.
+
+    Another version of this tool may have written it: fields that come later need a default, or every lab that runs
+    while somebody upgrades would look damaged and be taken away.
+    """
 
     name: str
     network: str
@@ -125,7 +129,8 @@ class LabFolder:
             data = json.loads((self.path / "lab.json").read_text(encoding="utf-8"))
             data["owner"] = Process(**data["owner"])
             data["keeper"] = Process(**data["keeper"]) if data["keeper"] else None
-            return LabState(**data)
+            known = {item.name for item in fields(LabState)}
+            return LabState(**{key: value for key, value in data.items() if key in known})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise LabError(f"the lab's state in {self.path} is damaged: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -102,6 +103,16 @@ def test_removing_a_lab_ends_its_keeper() -> None:
 def test_ending_a_process_spares_a_later_one_of_its_number() -> None:
     """This very process, for instance."""
     end_process(Process(os.getpid(), Process.me().started + 1))
+
+
+def test_state_of_a_later_version_is_read() -> None:
+    """A lab that a newer version of this tool keeps is no leftover."""
+    folder = reserve("later", network="n", source="/somewhere", plan_sha256="0")
+    written = json.loads((folder.path / "lab.json").read_text(encoding="utf-8"))
+    (folder.path / "lab.json").write_text(json.dumps({**written, "colour": "green"}), encoding="utf-8")
+
+    assert folder.read().name == "later"
+    assert remove_leftovers() == ()
 
 
 def test_damaged_state_is_said_to_be_damaged() -> None:
