@@ -170,7 +170,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         group=Group.ROUTES_IN,
         protection="blackholes inside a customer's own prefixes only, and from customers only",
         attack_title="a customer asks to drop traffic to somebody else, and a provider to a host behind it",
-        sources=("RFC 7999 section 3.3", "RFC 7454 section 6.3"),
+        sources=("RFC 7999 section 3.3", "RFC 7454 section 6.2.2"),
         intent=_NETWORK,
         guard={
             Platform.FRR: (
@@ -227,7 +227,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         group=Group.ROUTES_IN,
         protection="a customer's prefixes exactly as declared",
         attack_title="a customer announces hosts and halves of its prefix without the blackhole community",
-        sources=("RFC 7454 section 6.3", "RFC 7999 section 3.3", "MANRS action 1"),
+        sources=("RFC 7454 section 6.2.2", "RFC 7999 section 3.3", "MANRS action 1"),
         intent=_NETWORK,
         guard={
             Platform.FRR: (Lines("frr.conf", r"^ match ip(?:v6)? address prefix-list customer_bank_[46]\n"),),

@@ -122,7 +122,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         and_also(wrong_prefixes(CUSTOMER), *_LEAKED),
         protection="a customer announces what it declared",
         attack_title="a customer announces the full table of its other provider",
-        sources=("RFC 7454 section 6.2.2.1.1", "RFC 7908 section 3.1", "MANRS action 1"),
+        sources=("RFC 7454 section 6.2.2", "RFC 7908 section 3.1", "MANRS action 1"),
         guard=condition_guard(_DECLARED),
     ),
     route_scenario(

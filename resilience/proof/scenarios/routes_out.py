@@ -149,7 +149,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         lambda layers: layers.last_prefixes,
         protection="prefix lists alone, without our communities and roles",
         attack_title="a router has lost our communities, and each kind of neighbour announces its routes",
-        sources=("RFC 7454 section 6.3", "RFC 7908 section 3", "MANRS action 1"),
+        sources=("RFC 7454 section 6.2", "RFC 7908 section 3", "MANRS action 1"),
     ),
     _scenario(
         "leak-layer-roles",
