@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
 
 def schema(
     document: Annotated[
-        str, typer.Argument(metavar="[DOCUMENT]", help="network (network.yaml), journal, findings, explanation or proof.")
+        str,
+        typer.Argument(metavar="[DOCUMENT]", help="network (network.yaml), journal, findings, explanation or proof."),
     ] = INTENT,
 ) -> None:
     """Print the JSON Schema of network.yaml, which lets editors complete it, or of a result.
