@@ -219,8 +219,11 @@ def find_platform_lacks(subject: Subject) -> Iterator[Found]:
     """Name protections that a router with neighbours outside has not, since its platform has none."""
     borders = {session.ends[0].node for session in subject.plan.sessions if session.kind is not SessionKind.IBGP}
     for lack in LACKS:
-        exposed = [node.name for node in subject.plan.routers() if node.platform is lack.platform]
-        if lack.rule == "platform-lacks" and (names := [name for name in exposed if name in borders]):
+        names = [
+            node.name for node in subject.plan.routers() if node.platform is lack.platform and node.name in borders
+        ]
+        exposed = bool(subject.network.rpki) or not lack.with_validator
+        if lack.rule == "platform-lacks" and names and exposed:
             yield Found(
                 f"router {names[0]}" if len(names) == 1 else subject.network.name,
                 f"{join(names)} cannot stop the attack {lack.scenario}: {lack.because}",

@@ -18,11 +18,20 @@ class Lack:
     because: str
     """A clause: what the platform does instead."""
     remedy: str
+    with_validator: bool = False
+    """Only networks that declare an RPKI validator are exposed."""
     rule: str = "platform-lacks"
     """The check that warns where a network is exposed to it."""
 
 
 LACKS: Final = (
+    Lack(
+        platform=Platform.FRR,
+        scenario="rpki-validator-late",
+        because="FRR 8.4 never judges again what it took before the first answers of an RPKI validator",
+        remedy="after a start, and whenever a validator was away: `clear bgp * soft in`",
+        with_validator=True,
+    ),
     Lack(
         platform=Platform.FRR,
         scenario="refused-prefixes-count",

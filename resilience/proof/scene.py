@@ -20,6 +20,7 @@ from resilience.model.plan import SessionEnd
 from resilience.model.policy import Community, LargeCommunity
 
 POLL_S: Final = 0.1
+_AT_ONCE_S: Final = 3.0
 _FRR_NAMED: Final = {
     "gracefulShutdown": (65535, 0),
     "blackhole": (65535, 666),
@@ -166,6 +167,14 @@ def wait_for(what: str, holds: Callable[[], Iterable[str]], limit_s: float) -> N
         if time.monotonic() > deadline:
             raise LabError(f"{what}: {'; '.join(missing[:4])}")
         time.sleep(POLL_S)
+
+
+def persists(harm: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+    """Return the harm that is still there after more time than a daemon needs to act."""
+    deadline = time.monotonic() + _AT_ONCE_S
+    while (seen := tuple(harm())) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return seen
 
 
 # --- reading FRR -----------------------------------------------------------------------------------------------------

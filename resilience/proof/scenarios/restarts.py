@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,11 +16,10 @@ from resilience.proof.announce import Announcement, announce
 from resilience.proof.guards import Lines, Unavailable, bird_term, frr_term, rewrite
 from resilience.proof.packets import echo_answers, loopback
 from resilience.proof.scenario import Group, Scenario
-from resilience.proof.scene import POLL_S, Scene, wait_for
+from resilience.proof.scene import Scene, persists, wait_for
 from resilience.proof.stream import Stream
 
 _LIMIT_S: Final = 40.0
-_AT_ONCE_S: Final = 3.0
 """Generous for two busy processors, and nothing beside the 120 s and 180 s of the daemons' own timers."""
 _AWAY_PACKETS: Final = 150
 """1.5 s: zebra counts the age of routes in seconds, and does not call stale what came back within one."""
@@ -80,14 +78,6 @@ def up(scene: Scene, node: str, towards: str) -> Iterator[str]:
     for neighbor in scene.lab.plan.neighbors(node):
         if neighbor.remote.node == towards and f"{neighbor.session.name} at {node} is down" not in dead:
             yield f"{neighbor.session.name} at {node} is up"
-
-
-def persists(harm: Callable[[], Iterable[str]]) -> tuple[str, ...]:
-    """Return the harm that is still there after more time than a daemon needs to act."""
-    deadline = time.monotonic() + _AT_ONCE_S
-    while (seen := tuple(harm())) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-    return seen
 
 
 # --- graceful restart, on --------------------------------------------------------------------------------------------

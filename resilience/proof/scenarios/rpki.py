@@ -23,9 +23,9 @@ from resilience.proof.crossroads import (
     term_guard,
     wrong_prefixes,
 )
-from resilience.proof.guards import Lines
+from resilience.proof.guards import Lines, Unavailable, bird_term
 from resilience.proof.scenario import Group, Scenario
-from resilience.proof.scene import Scene, wait_for
+from resilience.proof.scene import Scene, persists, wait_for
 from resilience.proof.validator import Authorisation, Validator
 
 _INTENT: Final = f"{CROSSROADS}rpki: {{address: 31.44.0.1}}\n"
@@ -79,12 +79,17 @@ class _Cache:
 
     running: dict[Scene, Validator] = field(default_factory=dict)
 
-    def of(self, scene: Scene) -> Validator:
-        """Return the scene's validator; the router knows its table."""
+    def of(self, scene: Scene, *, ask_again: bool = True) -> Validator:
+        """Return the scene's validator; the router knows its table.
+
+        `ask_again`: let a router that does not do so by itself judge once more what it took before.
+        """
         if scene not in self.running:
             self.running[scene] = Validator(scene.lab, PROVIDER, _TABLE)
             wait_for("the validator listens", lambda: _deaf(scene), _LIMIT_S)
             _connect(scene)
+            if ask_again and scene.platform is Platform.FRR:
+                scene.run(scene.victim, "vtysh", "-c", "clear bgp * soft in")
         return self.running[scene]
 
 
@@ -97,17 +102,12 @@ def _deaf(scene: Scene) -> Iterator[str]:
 
 
 def _connect(scene: Scene) -> None:
-    """Let the router ask now: it found nobody when it started, and would try again after a minute.
-
-    bgpd of FRR 8.4 does not judge again what it took before the first answers; an operator has to ask for that.
-    """
+    """Let the router ask now: it found nobody when it started, and would try again after a minute."""
     if scene.platform is Platform.FRR:
         scene.run(scene.victim, "vtysh", "-c", "rpki reset")
     else:
         scene.bird(scene.victim, "restart b_validator1")
     wait_for("the router learns what is authorised", lambda: _unlearned(scene, _TABLE), _LIMIT_S)
-    if scene.platform is Platform.FRR:
-        scene.run(scene.victim, "vtysh", "-c", "clear bgp * soft in")
 
 
 def _known(scene: Scene) -> str:
@@ -136,6 +136,31 @@ def _missing(scene: Scene) -> Iterator[str]:
         # What came before the validator's answers was accepted by everybody: that is no harm that proves anything.
         _INVALID.again(scene)
     yield from _INVALID.missing(scene)
+
+
+# --- a validator that answers late -----------------------------------------------------------------------------------
+
+_LATE: Final = _provider()
+
+
+def _answer_late(scene: Scene) -> tuple[str, ...]:
+    """Let the validator come up after the routes: what it calls invalid should go by itself."""
+    if scene not in _CACHE.running:
+        wait_for("the routes come first", lambda: _not_taken(scene), _LIMIT_S)
+        _CACHE.of(scene, ask_again=False)
+    return persists(lambda: _LATE.attack(scene))
+
+
+def _not_taken(scene: Scene) -> list[str]:
+    return sorted({*_LATE.harms} - {*_LATE.attack(scene)})
+
+
+def _silence(scene: Scene) -> None:
+    """Take the validator away, let the router forget what it said, and announce everything anew."""
+    _CACHE.running.pop(scene).kill()
+    scene.bird(scene.victim, "restart b_validator1")
+    wait_for("the authorisations are gone", lambda: _remaining(scene), _LIMIT_S)
+    _LATE.again(scene)
 
 
 # --- a validator that leaves -----------------------------------------------------------------------------------------
@@ -192,6 +217,23 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         missing=_missing,
         hostile=_INVALID.hostile,
         again=_INVALID.again,
+    ),
+    Scenario(
+        name="rpki-validator-late",
+        group=Group.ROUTES_IN,
+        protection="routes are judged again when the validator answers",
+        attack_title="a provider announces prefixes of others before the RPKI validator has answered",
+        sources=("RFC 6811 section 2.1", "RFC 7115 section 5"),
+        intent=_INTENT,
+        guard={
+            Platform.FRR: Unavailable.on(Platform.FRR, "rpki-validator-late"),
+            Platform.BIRD: (bird_term("rpki"),),
+        },
+        harms=_LATE.harms,
+        attack=_answer_late,
+        missing=_LATE.missing,
+        hostile=_LATE.hostile,
+        again=_silence,
     ),
     Scenario(
         name="rpki-validator-lost",
