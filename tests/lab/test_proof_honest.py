@@ -43,7 +43,7 @@ def test_an_attack_that_always_works_fails() -> None:
     cell = try_scenario(useless, Platform.BIRD)
 
     assert cell.verdict is ProofVerdict.FAIL
-    assert "10.20.0.0/16 is accepted" in cell.seen_with
+    assert "10.20.0.0/16 from provider-alpha is accepted" in cell.seen_with
 
 
 @pytest.mark.lab
