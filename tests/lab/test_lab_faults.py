@@ -166,12 +166,12 @@ def test_a_host_gets_its_routes_by_hand_back(lab: Lab) -> None:
 
 def test_silent_loss_takes_every_packet_and_leaves_the_carrier_and_the_firewall(lab: Lab, plan: Plan) -> None:
     """Both families, even when the neighbour's address has to be resolved anew; the router's own tables stay."""
-    firewall = lab.run("r1", ["nft", "list", "ruleset"]).stdout
+    firewall = lab.run("r1", ["nft", "--stateless", "--terse", "list", "ruleset"]).stdout
     with broken(lab, FaultKind.SILENT, "uplink-west"):
         lab.run("r1", ["ip", "neigh", "flush", "dev", "up-west"])
         assert not any(can_ping(lab, "r1", far_address(plan, "r1", "up-west", family)) for family in FAMILIES)
         assert "LOWER_UP" in flags(lab, "r1", "up-west")
-        assert lab.run("r1", ["nft", "list", "ruleset"]).stdout == firewall
+        assert lab.run("r1", ["nft", "--stateless", "--terse", "list", "ruleset"]).stdout == firewall
         assert wait_until({"Idle", "Active", "Connect"}, lab, "r1", far_address(plan, "r1", "up-west", 4), 5)
     assert all(can_ping(lab, "r1", far_address(plan, "r1", "up-west", family)) for family in FAMILIES)
     assert "nr_" not in lab.run("provider-alpha", ["nft", "list", "ruleset"]).stdout
@@ -230,7 +230,7 @@ def test_a_router_without_power_is_gone_and_boots_from_its_files(
 ) -> None:
     """Its daemons die, its neighbours lose carrier, and it comes back with the same routes and filters."""
     prefixes = [(route.table, route.prefix, route.kind) for route in kernel_routes(lab, router)]
-    firewall = lab.run(router, ["nft", "-s", "list", "ruleset"]).stdout
+    firewall = lab.run(router, ["nft", "--stateless", "--terse", "list", "ruleset"]).stdout
     pids = {daemon.pid for daemon in lab.daemons(router)}
     with broken(lab, FaultKind.CRASH, router):
         assert "NO-CARRIER" in flags(lab, neighbour, interface)
@@ -239,7 +239,7 @@ def test_a_router_without_power_is_gone_and_boots_from_its_files(
 
     assert not pids & {daemon.pid for daemon in lab.daemons(router)}
     assert [(route.table, route.prefix, route.kind) for route in kernel_routes(lab, router)] == prefixes
-    assert lab.run(router, ["nft", "-s", "list", "ruleset"]).stdout == firewall
+    assert lab.run(router, ["nft", "--stateless", "--terse", "list", "ruleset"]).stdout == firewall
 
 
 def wait_dead(lab: Lab, node: str, *names: str) -> None:
