@@ -5,7 +5,7 @@ Fields say what is written, not what follows from it: defaults that need other n
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,9 @@ Lines = Annotated[str, RawText()]
 
 class Part(BaseModel):
     """A mapping of the language: only its own keys are allowed."""
+
+    WHOLE: ClassVar[str] = "the network"
+    """What messages call a file that is such a mapping."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 

@@ -58,6 +58,27 @@ class Quoted(str):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Genre:
+    """What kind of document is read, in the words of messages."""
+
+    noun: str
+    begins: str
+    """Which keys it begins with."""
+    start: str
+    """How to get one to start from."""
+    where: str
+    """How it is named on the command line."""
+
+
+INTENT = Genre(
+    noun="an intent",
+    begins="it begins with keys such as `network:`, `asn:` and `routers:`",
+    start="`resilience init DIR` makes a network to start from",
+    where=f"name a folder with a {FILE_NAME}",
+)
+
+
 class Unreadable(Exception):
     """The file cannot be read on: everything found until then."""
 
@@ -155,28 +176,28 @@ class Tree:
         return here, made, True
 
 
-def read_file(path: Path) -> tuple[str, bytes]:
-    """Return the name and bytes of an intent's file: the path itself, or `network.yaml` in a folder."""
+def read_file(path: Path, genre: Genre = INTENT) -> tuple[str, bytes]:
+    """Return the name and bytes of a document's file: the path itself, for an intent also `network.yaml` in it."""
     file = path
     try:
-        if path.is_dir():
+        if genre is INTENT and path.is_dir():
             file = path / FILE_NAME
-        return str(file), _read_bytes(file)
+        return str(file), _read_bytes(file, genre)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name cannot be a file's"
-        hint = f"name a folder with a {FILE_NAME}, or the file itself; `resilience init DIR` makes one"
+        hint = f"{genre.where}, or the file itself; `resilience init DIR` makes one" if genre is INTENT else genre.where
         problem = Problem("no-file", Position(_show_file(file), 1), f"cannot read the file: {reason}", hint)
         raise Unreadable(problem) from None
 
 
-def _read_bytes(file: Path) -> bytes:
+def _read_bytes(file: Path, genre: Genre) -> bytes:
     """Return a file's bytes, refusing by its size before a byte is read."""
     nowhere = Position(_show_file(file), 1)
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise Unreadable(Problem("no-file", nowhere, "this is no regular file", f"name a folder with a {FILE_NAME}"))
+        raise Unreadable(Problem("no-file", nowhere, "this is no regular file", genre.where))
     if found.st_size > MAXIMUM_BYTES:
-        message = f"the file has {found.st_size / 1_000_000:.1f} MB; an intent has at most {_MEGABYTES} MB"
+        message = f"the file has {found.st_size / 1_000_000:.1f} MB; {genre.noun} has at most {_MEGABYTES} MB"
         raise Unreadable(Problem("too-large", nowhere, message, "is this the right file?"))
     with file.open("rb") as stream:
         return stream.read(MAXIMUM_BYTES + 1)
@@ -186,18 +207,17 @@ def _show_file(file: Path) -> str:
     return escape(str(file))
 
 
-def parse(name: str, data: bytes) -> Tree:
+def parse(name: str, data: bytes, genre: Genre = INTENT) -> Tree:
     """Return a document's values and positions."""
-    source = _decode(name, data)
-    tree = _Composer(source).compose()
+    source = _decode(name, data, genre)
+    tree = _Composer(source, genre).compose()
     if not isinstance(tree.value, dict):
-        hint = "it begins with keys such as `network:`, `asn:` and `routers:`"
         problem = source.problem(
             "not-a-mapping",
             tree.spot.line,
             tree.spot.column,
-            f"an intent is a mapping, this is {_kind(tree.value)}",
-            hint,
+            f"{genre.noun} is a mapping, this is {_kind(tree.value)}",
+            genre.begins,
         )
         raise Unreadable(*tree.problems, problem)
     return tree
@@ -207,7 +227,7 @@ def _kind(value: object) -> str:
     return "text" if isinstance(value, str) else show(value)
 
 
-def _decode(name: str, data: bytes) -> Source:
+def _decode(name: str, data: bytes, genre: Genre) -> Source:
     name = escape(name)
     nowhere = Position(name, 1)
     if len(data) > MAXIMUM_BYTES:
@@ -223,9 +243,7 @@ def _decode(name: str, data: bytes) -> Source:
     source = Source(name, text)
     _refuse_characters(source)
     if not text.strip():
-        raise Unreadable(
-            Problem("empty-file", nowhere, "the file is empty", "`resilience init DIR` makes a network to start from")
-        )
+        raise Unreadable(Problem("empty-file", nowhere, "the file is empty", genre.start))
     return source
 
 
@@ -296,8 +314,9 @@ class _Stop(Exception):
 class _Composer:
     """Builds values and spots from events, without recursion."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, genre: Genre) -> None:
         self.source = source
+        self.genre = genre
         self.found: list[tuple[str, int, int, str, str]] = []
         self.frames: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, Spot] | None] = {}
@@ -330,8 +349,8 @@ class _Composer:
         finally:
             loader.dispose()
         if self.root is None:
-            hint = "`resilience init DIR` makes a network to start from"
-            raise Unreadable(Problem("empty-file", Position(self.source.file, 1), "the file holds comments only", hint))
+            nowhere = Position(self.source.file, 1)
+            raise Unreadable(Problem("empty-file", nowhere, "the file holds comments only", self.genre.start))
         value, spot = self.root
         return Tree(self.source, value, spot, self._problems())
 
@@ -352,9 +371,8 @@ class _Composer:
     def _document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
-            raise self._stop(
-                "several-documents", event, "a second document begins here", "one file declares one network"
-            )
+            hint = "one file declares one network" if self.genre is INTENT else "one file holds one document"
+            raise self._stop("several-documents", event, "a second document begins here", hint)
 
     def _scalar(self, event: Any) -> None:
         self._refuse_tag(event)

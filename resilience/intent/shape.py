@@ -5,17 +5,19 @@ What is misshapen is taken out and the rest read again, so that a wrong value he
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from resilience.intent.document import Document
+from resilience.intent.document import Document, Part
 from resilience.intent.problems import Problem, join_names, nearest, show
 from resilience.intent.reader import MAXIMUM_PROBLEMS, Tree
 from resilience.intent.scalars import is_name
 
 Path = tuple[str | int, ...]
+Shape = TypeVar("Shape", bound=Part)
 
 KINDS = {
     "risks": "risk",
@@ -33,6 +35,8 @@ KINDS = {
     "objectives": "objective",
     "rpki": "validator",
     "contacts": "contact",
+    "flows": "flow",
+    "fail": "failure",
 }
 """The keys that hold nouns, and what people call one of them."""
 
@@ -76,25 +80,30 @@ _CUT: dict[Any, Any] = {}
 
 def read_shape(tree: Tree) -> tuple[Document | None, list[Problem]]:
     """Return the document, as far as it can be read, and what is misshapen in it."""
+    return read_shape_of(tree, Document, _FILL)
+
+
+def read_shape_of(tree: Tree, root: type[Shape], fill: Mapping[str, Any]) -> tuple[Shape | None, list[Problem]]:
+    """Return a document of some shape, as far as it can be read, and what is misshapen; `fill`: see `_FILL`."""
     problems: list[Problem] = []
     cut = tree.cut
     value: Any = tree.value
     for _ in range(_PASSES):
         try:
-            return Document.model_validate(value), problems
+            return root.model_validate(value), problems
         except ValidationError as error:
             found = error.errors(include_url=False)
-        meant = _meant_keys(tree, found)
+        meant = _meant_keys(tree, found, root)
         for one in found:
             path = tree.original(tuple(step for step in one["loc"] if step != _KEY))
             missing = one["type"] == "missing"
             said = missing and (path in meant or (*tree.written(path[:-1]), path[-1]) in cut)
             if not said and len(problems) < MAXIMUM_PROBLEMS:
-                problems.append(_translate(tree, one, path))
+                problems.append(_translate(tree, one, path, root))
             cut.add(path if missing and len(path) == 1 else tree.written(path[:-1] if missing else path))
         tree.kept.clear()
         value = _prune(tree.value, _branches(cut), (), tree.kept)
-        for key, stand_in in _FILL.items():
+        for key, stand_in in fill.items():
             if (key,) in cut:
                 value[key] = stand_in
     return None, problems
@@ -133,15 +142,15 @@ def _prune(value: Any, branches: dict[Any, Any], path: Path, kept: dict[Path, li
     return value
 
 
-def _translate(tree: Tree, found: Any, path: Path) -> Problem:
+def _translate(tree: Tree, found: Any, path: Path, root: type[Part]) -> Problem:
     """Return pydantic's finding in our own words."""
     kind = found["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(tree, path)
-    where = f"{label(tree, path)}: "
+        return _unknown_key(tree, path, root)
+    where = f"{label(tree, path, root.WHOLE)}: "
     if kind == "missing":
         key = str(path[-1])
-        return tree.problem("missing-key", path[:-1], f"{where}`{key}` is missing", _describe(path), key=True)
+        return tree.problem("missing-key", path[:-1], f"{where}`{key}` is missing", _describe(path, root), key=True)
     context = found.get("ctx", {})
     if "message" in context:
         at_key = found["loc"][-1:] == (_KEY,) or found["input"] is None
@@ -151,28 +160,31 @@ def _translate(tree: Tree, found: Any, path: Path) -> Problem:
     subject = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
     if value is None:
         return tree.problem("empty-value", path, f"{where}{subject} has no value", f"{wanted} belongs here", key=True)
-    return tree.problem("wrong-type", path, f"{where}{wanted} belongs here, this is {show(value)}", _describe(path))
+    return tree.problem(
+        "wrong-type", path, f"{where}{wanted} belongs here, this is {show(value)}", _describe(path, root)
+    )
 
 
-def _meant_keys(tree: Tree, found: list[Any]) -> set[Path]:
+def _meant_keys(tree: Tree, found: list[Any], root: type[Part]) -> set[Path]:
     """Return the keys that unknown keys were probably meant to be: that they are missing needs no saying."""
     unknown = [tree.original(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
-    near = ((path, _nearest_key(path)) for path in unknown)
+    near = ((path, _nearest_key(path, root)) for path in unknown)
     return {(*path[:-1], key) for path, key in near if key is not None}
 
 
-def _nearest_key(path: Path) -> str | None:
-    known = keys_of(_part_at(path[:-1]))
+def _nearest_key(path: Path, root: type[Part]) -> str | None:
+    known = keys_of(_part_at(path[:-1], root))
     meant = _SYNONYMS.get(str(path[-1]).lower().replace("-", "_"))
     return meant if meant in known else nearest(path[-1], known)
 
 
-def _unknown_key(tree: Tree, path: Path) -> Problem:
+def _unknown_key(tree: Tree, path: Path, root: type[Part]) -> Problem:
     key = path[-1]
-    near = _nearest_key(path)
-    known = keys_of(_part_at(path[:-1]))
+    near = _nearest_key(path, root)
+    known = keys_of(_part_at(path[:-1], root))
     hint = f"did you mean `{near}`?" if near else f"its keys are {join_names(known, most=20, last='and')}"
-    return tree.problem("unknown-key", path, f"{label(tree, path[:-1])} has no key {show(key)}", hint, key=True)
+    owner = label(tree, path[:-1], root.WHOLE)
+    return tree.problem("unknown-key", path, f"{owner} has no key {show(key)}", hint, key=True)
 
 
 def keys_of(part: type[BaseModel]) -> list[str]:
@@ -180,20 +192,20 @@ def keys_of(part: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in part.model_fields.items()]
 
 
-def _describe(path: Path) -> str:
+def _describe(path: Path, root: type[Part]) -> str:
     """Return what the language says of a key."""
     if not path or not isinstance(path[-1], str):
         return ""
-    part = _part_at(path[:-1])
+    part = _part_at(path[:-1], root)
     for name, field in part.model_fields.items():
         if (field.alias or name) == path[-1] and field.description:
             return f"`{path[-1]}`: {field.description}"
     return ""
 
 
-def _part_at(path: Path) -> type[BaseModel]:
+def _part_at(path: Path, root: type[Part]) -> type[BaseModel]:
     """Return the part of the language that stands at a path."""
-    part: type[BaseModel] = Document
+    part: type[BaseModel] = root
     steps = list(path)
     while steps:
         key = steps.pop(0)
@@ -221,14 +233,14 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, int]:
     return None, 0
 
 
-def label(tree: Tree, path: Path) -> str:
+def label(tree: Tree, path: Path, whole: str = Document.WHOLE) -> str:
     """Return what people call the noun at a path: `uplink dakar`, `port 2 of exchange mlix`."""
     names: list[str] = []
     steps = list(path)
     while len(steps) > 1 and steps[0] in (_INNER_KINDS if names else KINDS):
         key = str(steps.pop(0))
         names.append(_name_one(tree, path[: len(path) - len(steps)], key, steps.pop(0)))
-    return " of ".join(reversed(names)) if names else "the network"
+    return " of ".join(reversed(names)) if names else whole
 
 
 def _name_one(tree: Tree, path: Path, key: str, step: str | int) -> str:
