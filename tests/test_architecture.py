@@ -24,8 +24,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "lab": _LAB,
     "drill": _LAB | {"lab", "analysis"},
     "proof": _LAB | {"intent", "lab"},
+    "attach": _LAB | {"intent", "lab"},
     "report": frozenset({"errors", "model"}),
-    "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "report"},
+    "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "attach", "report"},
     "__main__": frozenset({"cli"}),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

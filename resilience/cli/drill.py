@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from resilience.cli.common import (
     load,
     say,
 )
-from resilience.errors import ExitCode
+from resilience.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,12 +46,23 @@ JunitOption = Annotated[
 ]
 
 
+LabOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab",
+        metavar="FILE",
+        help="Drill the running lab of this topology file of containerlab instead; NET is then a drill file.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("drill")(drill)
 
 
-def drill(
+def drill(  # noqa: PLR0913 - a command's options
     net: NetworkArgument,
     names: NamesArgument = None,
     show_list: ListOption = False,
@@ -59,6 +70,7 @@ def drill(
     junit: JunitOption = None,
     backend: BackendOption = "netns",
     image: ImageOption = None,
+    lab: LabOption = None,
     as_json: JsonOption = False,
     as_markdown: MarkdownOption = False,
 ) -> None:
@@ -66,16 +78,23 @@ def drill(
 
     Exit code 0: every promise held. 4: one was broken. 3: could not tell.
 
+    With --lab: faults and flows of a drill file, on a lab of containerlab that runs already, whoever wrote it.
+
     Example: resilience drill inventories/dual-homed "uplink fibre"
     """
     from resilience.drill.run import derive
 
-    loaded = load(net)
-    derived = derive(loaded.plan, names or ())
-    if show_list:
-        _show_list(derived, as_json=as_json)
+    if lab is not None:
+        _refuse_beside_lab(backend, image)
+        journal = _attach(lab, net, names or (), repeat, only_list=show_list, as_json=as_json)
+    else:
+        loaded = load(net)
+        derived = derive(loaded.plan, names or ())
+        if show_list:
+            _show_list(derived, as_json=as_json)
+        journal = None if show_list else _run(loaded, derived, backend, image, repeat)
+    if journal is None:
         return
-    journal = _run(loaded, derived, backend, image, repeat)
     if junit is not None:
         _write_junit(journal, junit)
     _show(journal, as_json=as_json, as_markdown=as_markdown)
@@ -105,6 +124,41 @@ def _run(loaded: Loaded, derived: Derived, backend: str, image: str | None, repe
             return Drills(lab, loaded.plan, drain, progress, settings).run(derived)
 
 
+def _refuse_beside_lab(backend: str, image: str | None) -> None:
+    if backend != "netns" or image is not None:
+        raise UsageError("--backend and --image say how a lab is started", hint="with --lab it runs already")
+
+
+def _attach(
+    lab_file: Path, drill_file: Path, names: Sequence[str], repeat: int, *, only_list: bool, as_json: bool
+) -> Journal | None:
+    """Drill a running lab that is somebody else's; None when its drills are only listed."""
+    from resilience.attach.session import attached, prepare
+    from resilience.drill.derive import derive_drills
+    from resilience.drill.drain import Drain
+    from resilience.drill.run import Drills, Settings
+    from resilience.drill.state import wait_until_at_rest
+    from resilience.model.configs import Configs
+    from resilience.model.plan import Plan
+
+    attachment = prepare(lab_file, drill_file, say)
+    plan = attachment.plan
+    derived = derive_drills(plan, names, lambda _trial: lambda flow: flow)
+    if only_list:
+        _show_list(derived, as_json=as_json)
+        return None
+
+    def replan(_elements: tuple[str, ...]) -> tuple[Plan, Configs]:
+        raise UsageError("somebody else's lab cannot be drained", hint="its configurations are not ours")
+
+    with _progress() as progress, attached(attachment) as lab:
+        progress.attached(lab.name, len(plan.nodes))
+        started = time.monotonic()
+        wait_until_at_rest(lab, plan, progress.step)
+        settings = Settings(repeat=repeat, ready_s=time.monotonic() - started, predicts=False)
+        return Drills(lab, plan, Drain(lab, plan, {}, replan), progress, settings).run(derived)
+
+
 class _Progress:
     """Tells on stderr how it goes: what lasts on a line of its own, what passes on one that is written over."""
 
@@ -127,6 +181,10 @@ class _Progress:
     def ready(self, nodes: int, ready_s: float) -> None:
         """Say that the lab is up."""
         self._console.print(f"lab of {nodes} nodes up and converged after {ready_s:.1f} s")
+
+    def attached(self, name: str, nodes: int) -> None:
+        """Say which lab was found."""
+        self._console.print(f"lab {name} runs: {nodes} nodes, none of them started by us")
 
     def control(self, control: Control) -> None:
         """Say what the run without a fault showed."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from resilience.errors import LabError
+from resilience.errors import LabError, NotReady
 from resilience.lab.daemons import Speaker
 from resilience.lab.kernel import KernelRoute, kernel_routes
 from resilience.lab.seam import Lab
@@ -15,6 +16,10 @@ from resilience.model.plan import Plan
 
 _DAEMON = " routing daemon"
 _OSPF = " ospf"
+_REST_S = 5.0
+"""Longer than the steps of a routing daemon that starts are apart, such as those between OSPF hellos in a lab."""
+_REST_LOOK_S = 0.25
+_REST_LIMIT_S = 120.0
 _MOST_NAMED = 12
 """A journal is read by people: differences beyond these are counted."""
 
@@ -84,9 +89,9 @@ class Observer:
         """
         facts: dict[str, str] = {}
         for node in self._plan.nodes.values():
-            if node.asn is not None:
+            if node.asn is not None or node.managed:
                 facts |= self._routes(node.name)
-            if node.managed:
+            if node.managed and node.platform is not None:
                 facts |= self._protocols(node.name)
         return State(facts)
 
@@ -110,6 +115,26 @@ class Observer:
             for address, state in states.items()
         }
         return facts | {f"{node} OSPF ipv{family} on {interface}": "full" for family, interface in adjacencies}
+
+
+def wait_until_at_rest(lab: Lab, plan: Plan, tell: Callable[[str], None]) -> State:
+    """Wait until nothing has changed for a while in a lab that somebody else started, and perhaps just now."""
+    with Observer(lab, plan) as observer:
+        began = since = time.monotonic()
+        before = observer.look()
+        while time.monotonic() - since < _REST_S:
+            time.sleep(_REST_LOOK_S)
+            now = observer.look()
+            if now != before:
+                changed = before.differences(now)
+                before, since = now, time.monotonic()
+                if since - began > _REST_LIMIT_S:
+                    raise NotReady(
+                        f"the lab does not come to rest in {_REST_LIMIT_S:.0f} s: {changed[0]}",
+                        hint="drills begin with a lab in which nothing changes by itself",
+                    )
+            tell("waiting until the lab is at rest")
+    return before
 
 
 def _tell(route: KernelRoute) -> str:

@@ -135,11 +135,13 @@ class Timeline:
     def _listen_to_daemon(self, node: str, daemon: Daemon) -> None:
         """A daemon that cannot be listened to leaves a hole in the timeline, and no more than that."""
         with suppress(LabError, OSError):
+            if daemon.log is None:
+                return
             if daemon.name == "bird" and daemon.control is not None:
                 connection = connect_unix(daemon.control)
                 connection.sendall(b"debug all { states, routes }\necho all 65536\n")
                 self._add(connection, node, "bird")
-            elif daemon.name in _FRR_DEBUG and daemon.log is not None:
+            elif daemon.name in _FRR_DEBUG:
                 path = daemon.log.with_name(_FRR_LOG.format(daemon=daemon.name))
                 self._logs.append(_Log(node, daemon.name, path, _size(path)))
                 self._start_frr_log(node, daemon.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from resilience.errors import IntentError
 from resilience.intent.catalogue import RULES
 from resilience.intent.convert import Converter
-from resilience.intent.problems import Problem
+from resilience.intent.problems import Problem, order
 from resilience.intent.reader import MAXIMUM_PROBLEMS, Unreadable, parse, read_file
 from resilience.intent.rules import find_problems
 from resilience.intent.schema import intent_schema, intent_schema_text
@@ -47,7 +47,7 @@ def read_intent_bytes(data: bytes, name: str = "network.yaml") -> Network:
 
 def _invalid(problems: list[Problem]) -> IntentError:
     """Return the error with every problem once, in the order of the file."""
-    ordered = sorted(set(problems), key=lambda one: (one.position, one.rule, one.message))
+    ordered = order(problems)
     left_out = len(ordered) - MAXIMUM_PROBLEMS
     hint = f"and {left_out} more problems" if left_out > 0 else ""
-    return IntentError(tuple(ordered[:MAXIMUM_PROBLEMS]), hint=hint)
+    return IntentError(ordered[:MAXIMUM_PROBLEMS], hint=hint)

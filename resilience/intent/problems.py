@@ -53,6 +53,11 @@ class Problem:
         return "\n".join(shown)
 
 
+def order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return every problem once, in the order of the file."""
+    return tuple(sorted(set(problems), key=lambda one: (one.position, one.rule, one.message)))
+
+
 @dataclass(slots=True)
 class Source:
     """The text of an intent, and which parts of it must not be shown."""

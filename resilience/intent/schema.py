@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from resilience.intent.document import Document
+from resilience.intent.document import Document, Part
 
 TITLE = "Intent of a network (network.yaml)"
 
@@ -23,10 +23,14 @@ class _Generator(GenerateJsonSchema):
 
 def intent_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of `network.yaml`."""
-    made = Document.model_json_schema(by_alias=True, schema_generator=_Generator)
-    made = _tidy(made)
+    return schema_of(Document, TITLE)
+
+
+def schema_of(part: type[Part], title: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document of some shape."""
+    made = _tidy(part.model_json_schema(by_alias=True, schema_generator=_Generator))
     made.pop("title", None)
-    return {"$schema": GenerateJsonSchema.schema_dialect, "title": TITLE, **made}
+    return {"$schema": GenerateJsonSchema.schema_dialect, "title": title, **made}
 
 
 def intent_schema_text() -> str:

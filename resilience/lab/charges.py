@@ -27,7 +27,7 @@ from resilience.lab.netlink import (
     set_link,
 )
 from resilience.lab.netns import enter_namespace
-from resilience.lab.seam import Lab
+from resilience.lab.seam import Guest, Lab
 from resilience.model.plan import Node, RouteUse, SessionEnd
 
 _NOT_THERE: Final = frozenset({errno.ENOENT})
@@ -116,6 +116,8 @@ class Carrier:
             batch.confirm()
         finally:
             batch.close()
+        if isinstance(self._lab, Guest):
+            self._lab.restore(self._node.name)
         restore_gateways(self._lab, self._node)
 
     def close(self) -> None:
@@ -230,7 +232,8 @@ class Crash:
 
     def prepare(self) -> None:
         """Hold on to the node's processes and build the messages."""
-        self._processes.open([daemon.pid for daemon in self._lab.daemons(self._node.name) if daemon.running])
+        if not isinstance(self._lab, Guest):
+            self._processes.open([daemon.pid for daemon in self._lab.daemons(self._node.name) if daemon.running])
         self._batch = Batch(self._lab, self._node.name, NETLINK_ROUTE)
         names = [interface.name for interface in self._node.interfaces]
         self._batch.load(tuple(set_link(self._batch.index(name), up=False) for name in names))

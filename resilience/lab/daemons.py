@@ -195,6 +195,8 @@ class Speaker:
         """Return the state of each BGP session by the neighbour's address, such as `Established`."""
         if self._is_bird:
             return read_bird_sessions(self.ask_bird("show protocols all"))
+        if not runs(self._lab, self._node, "bgpd"):
+            return {}
         families = self.ask_frr("bgpd", "show bgp summary json")
         return {
             address: str(peer.get("state", "?"))

@@ -15,7 +15,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """A process that a node runs. `control` is its control socket, reachable from outside the node."""
+    """A process that a node runs. `control` is its control socket, reachable from outside the node.
+
+    Without a `log`, how it logs is not ours to change.
+    """
 
     name: str
     pid: int
@@ -50,6 +53,14 @@ class Completed:
     exit_code: int
     stdout: str
     stderr: str
+
+
+@runtime_checkable
+class Guest(Protocol):
+    """A lab that is somebody else's: what its nodes lose must be given back, and its processes are not ours to kill."""
+
+    def restore(self, node: str) -> None:
+        """Give a node back what its kernel forgot when one of its interfaces went down."""
 
 
 @runtime_checkable

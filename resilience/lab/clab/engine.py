@@ -17,7 +17,7 @@ from resilience.lab.clab.kinds import Dialect
 
 OLDEST: Final = (0, 40)
 _STRICT_FROM: Final = (0, 78)
-_UNRELEASED: Final = (0, 0)
+UNRELEASED: Final = (0, 0)
 """What a containerlab says that somebody built without naming a version."""
 _INSTALL: Final = "https://containerlab.dev/install"
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -53,7 +53,7 @@ class Engine:
     @property
     def dialect(self) -> Dialect:
         """What this containerlab reads."""
-        return Dialect.STRICT if self.version >= _STRICT_FROM or self.version == _UNRELEASED else Dialect.BROAD
+        return Dialect.STRICT if self.version >= _STRICT_FROM or self.version == UNRELEASED else Dialect.BROAD
 
     def run(
         self, argv: Sequence[str], *, stdin: str = "", timeout_s: float = _ASK_LIMIT_S
@@ -179,7 +179,7 @@ def _version(containerlab: str) -> tuple[int, int]:
         said = _last_line(done.stderr or done.stdout)
         raise EnvironmentLacks(f"{containerlab} does not say its version: {said}", hint=_INSTALL)
     version = int(found[1]), int(found[2])
-    if version != _UNRELEASED and version < OLDEST:
+    if version != UNRELEASED and version < OLDEST:
         raise EnvironmentLacks(
             f"containerlab {version[0]}.{version[1]} is too old: {OLDEST[0]}.{OLDEST[1]} is the oldest that will do",
             hint=_INSTALL,
