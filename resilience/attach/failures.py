@@ -83,7 +83,7 @@ class Failures:
         if verb == "link" and name:
             return self._link(name, silent=silent)
         if verb == "node" and name:
-            return self._silent_node(name) if silent else self._cut_off(name, f"node {name}", power=False)
+            return self._cut_off(name, silent=silent)
         if verb == "power" and name and not silent:
             return self._power(name)
         if verb == "daemon" and name and not silent:
@@ -157,7 +157,7 @@ class Failures:
             f"did you mean {near}?" if near else known,
         )
 
-    def _cut_off(self, name: str, called: str, *, power: bool) -> Broken | Refused:
+    def _cut_off(self, name: str, *, power: bool = False, silent: bool = False) -> Broken | Refused:
         refused = self._no_node(name)
         if refused is not None:
             return refused
@@ -171,28 +171,21 @@ class Failures:
         if not ways:
             return Refused("unknown-name", f"{name} has no cable to another node")
         pulled = tuple(Fault(FaultKind.CARRIER, way.name) for way in ways)
-        faults = (Fault(FaultKind.CRASH, name),) if power else pulled
-        return Broken(
-            element=Element(name=called, kind=ElementKind.ROUTER, short=name, faults=faults),
-            ways=tuple(ways),
-            nodes=frozenset({name}),
+        element = Element(
+            name=f"power {name}" if power else f"node {name}",
+            kind=ElementKind.ROUTER,
+            short=name,
+            faults=(Fault(FaultKind.CRASH, name),) if power else pulled,
+            silent_faults=() if power else (Fault(FaultKind.GREY, name),),
         )
+        unreachable: frozenset[str] = frozenset() if silent else frozenset({name})
+        return Broken(element=element, silent=silent, ways=tuple(ways), nodes=unreachable)
 
     def _power(self, name: str) -> Broken | Refused:
         if not self._can_restart:
             hint = f"`node {name}` pulls all its cables, and it keeps what it knows"
             return Refused("bad-choice", "starting a node anew needs containerlab 0.75 or later: cables are lost", hint)
-        return self._cut_off(name, f"power {name}", power=True)
-
-    def _silent_node(self, name: str) -> Broken | Refused:
-        refused = self._no_node(name)
-        if refused is not None:
-            return refused
-        grey = (Fault(FaultKind.GREY, name),)
-        return Broken(
-            element=Element(name=f"node {name}", kind=ElementKind.ROUTER, short=name, faults=grey, silent_faults=grey),
-            silent=True,
-        )
+        return self._cut_off(name, power=True)
 
     def _daemon(self, name: str) -> Broken | Refused:
         refused = self._no_node(name)

@@ -14,7 +14,7 @@ from typing import Final
 from resilience.attach.drill_file import DrillFile, StatedFailure, StatedFlow, invalid
 from resilience.attach.failures import Broken, Failures, Way
 from resilience.attach.survey import Place, Survey
-from resilience.attach.topology import Topology
+from resilience.attach.topology import LinkEnd, Topology
 from resilience.intent.problems import Problem, join_names, nearest, show
 from resilience.model.network import IPAddress, Network, Objective
 from resilience.model.plan import (
@@ -87,7 +87,9 @@ class _Planner:
                 digest=self._drills.digest,
             ),
             nodes=_nodes(self._topology, self._found.places),
-            segments=_segments(way for parts in broken.values() for part in parts for way in part.ways),
+            segments=_segments(
+                (way for parts in broken.values() for part in parts for way in part.ways), self._found.places
+            ),
             sessions=(),
             elements={part.element.name: part.element for parts in broken.values() for part in parts},
             objectives=objectives,
@@ -240,10 +242,15 @@ def _nodes(topology: Topology, places: Mapping[str, Place]) -> dict[str, Node]:
     }
 
 
-def _segments(ways: Iterable[Way]) -> dict[str, Segment]:
+def _segments(ways: Iterable[Way], places: Mapping[str, Place]) -> dict[str, Segment]:
+    """Return cables with the acting end last. One that we may not touch is no node of the plan: both ends act then."""
     return {
         way.name: Segment(
-            name=way.name, ends=((way.other.node, way.other.interface), (way.acting.node, way.acting.interface))
+            name=way.name, ends=(_end_of(way.other if way.other.node in places else way.acting), _end_of(way.acting))
         )
         for way in ways
     }
+
+
+def _end_of(end: LinkEnd) -> tuple[str, str]:
+    return end.node, end.interface

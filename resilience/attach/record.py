@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from resilience.lab.clab.engine import Engine
 from resilience.lab.faults import outside_end
 from resilience.lab.state import Process, end_process, run_folder, write_atomically
 from resilience.model.network import Network
-from resilience.model.plan import FaultKind, Node, Plan, Role
+from resilience.model.plan import FailureKind, Fault, FaultKind, Node, Plan, Role
 
 _FOLDER: Final = ".attached"
 """Hidden: what lies beside it are labs of our own."""
@@ -94,14 +94,21 @@ def record_path(lab: str) -> Path:
 def touched_by(plan: Plan) -> tuple[Touched, ...]:
     """Return everything that the drills of a plan may break."""
     found: dict[Touched, None] = {}
-    for element in plan.elements.values():
-        for fault in (*element.faults, *element.silent_faults):
-            if fault.target in plan.segments:
-                node, interface = outside_end(plan, fault.target)
-                found[Touched(kind=str(fault.kind), node=node, interface=interface)] = None
-            else:
-                found[Touched(kind=str(fault.kind), node=fault.target)] = None
+    for fault in _faults(plan):
+        if fault.target in plan.segments:
+            node, interface = outside_end(plan, fault.target)
+            found[Touched(kind=str(fault.kind), node=node, interface=interface)] = None
+        else:
+            found[Touched(kind=str(fault.kind), node=fault.target)] = None
     return tuple(found)
+
+
+def _faults(plan: Plan) -> Iterator[Fault]:
+    for planned in plan.objectives:
+        for trial in planned.trials:
+            for name in trial.failure.elements:
+                element = plan.elements[name]
+                yield from element.silent_faults if trial.failure.kind is FailureKind.SILENT else element.faults
 
 
 class Held:

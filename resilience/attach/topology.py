@@ -63,7 +63,10 @@ def read_topology(path: Path) -> Topology:
         tree = parse(name, data, GENRE)
     except Unreadable as stopped:
         raise IntentError(stopped.problems, hint=_template_hint(path)) from None
-    return _Reader(tree).read(path)
+    try:
+        return _Reader(tree).read(path)
+    except IntentError as error:
+        raise IntentError(error.problems, hint=_template_hint(path)) from None
 
 
 def _template_hint(path: Path) -> str:
