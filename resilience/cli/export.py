@@ -28,6 +28,9 @@ def export(
     dialect: Annotated[
         str, typer.Option("--dialect", help="For containerlab from this version on: 0.40, 0.78.")
     ] = "0.40",
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write manifests for Clabernetes 0.7 and later instead.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were changed by hand.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,15 +41,47 @@ def export(
     Example: resilience lab export inventories/dual-homed -o build/lab
     """
     from resilience.lab.clab.kinds import IMAGE
+    from resilience.lab.clab.kubernetes import make_manifests
     from resilience.lab.clab.topology import ExportOptions, make_folder
     from resilience.render import render_configs, write_files
 
     chosen = _dialect(dialect)
     loaded = load(net)
     options = ExportOptions(name=name or loaded.plan.network.name, image=image or IMAGE, dialect=chosen)
-    files = make_folder(loaded.plan, render_configs(loaded.plan), options)
-    changes = write_files(files, output, force=force)
+    make = make_manifests if kubernetes else make_folder
+    changes = write_files(make(loaded.plan, render_configs(loaded.plan), options), output, force=force)
+    if kubernetes:
+        _tell_manifests(options, changes, output, len(loaded.plan.nodes), as_json=as_json)
+        return
     _tell(options, changes, output, len(loaded.plan.nodes), as_json=as_json)
+
+
+def _tell_manifests(options: ExportOptions, changes: Changes, output: Path, nodes: int, *, as_json: bool) -> None:
+    from resilience.lab.clab.kubernetes import API_VERSION, namespace_of
+    from resilience.model.document import write_json
+
+    if as_json:
+        document = {
+            "schema": "resilience/lab-export@1",
+            "directory": str(output),
+            "api_version": API_VERSION,
+            "namespace": namespace_of(options.name),
+            "lab": options.name,
+            "image": options.image,
+            "nodes": nodes,
+            "added": changes.added,
+            "changed": changes.changed,
+            "removed": changes.removed,
+            "unchanged": changes.unchanged,
+        }
+        typer.echo(write_json(document), nl=False)
+        return
+    typer.echo(
+        f"{output}: {nodes} nodes for Clabernetes ({API_VERSION}), made after its types and not tried on a cluster\n"
+    )
+    typer.echo(f"  kubectl apply -f {output}")
+    typer.echo(f"  kubectl delete namespace {namespace_of(options.name)}\n")
+    typer.echo(f"the cluster has to reach the image {options.image}; {output / 'README.md'} says more")
 
 
 def _dialect(text: str) -> Dialect:
