@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,7 @@ class What(StrEnum):
     CABLING = "cabling"
     ELEMENTS = "elements"
     FLOWS = "flows"
+    HOSTS = "hosts"
 
 
 _TABLES = "Which table; none: a summary, with --json the whole plan."
@@ -40,21 +42,43 @@ def show(
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
+    inventory: Annotated[
+        Path | None,
+        typer.Option(
+            "--inventory",
+            metavar="FILE",
+            help="For hosts: who logs in how, as Nornir's file of hosts (containerlab writes one) says.",
+            show_default=False,
+        ),
+    ] = None,
     outside: Annotated[bool, typer.Option("--outside", help="With the nodes of the outside world.")] = False,
 ) -> None:
-    """Show the plan as tables: addresses, sessions, policy, cabling, elements, flows.
+    """Show the plan as tables: addresses, sessions, policy, cabling, elements, flows, hosts.
 
     Example: resilience show inventories/dual-homed sessions
     """
     from resilience.report.tables import count_parts, make_table
 
+    if (what is What.HOSTS) is not (inventory is not None):
+        raise UsageError("hosts and --inventory FILE belong together", hint="the plan itself knows no logins")
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", hint="choose one of them")
     plan = load(path).plan
     if what is None and as_json:
         _print_plan(plan)
         return
-    _print_table(plan, count_parts(plan) if what is None else make_table(plan, what, outside=outside), as_csv, as_json)
+    if inventory is not None:
+        table = _hosts(plan, inventory, outside=outside)
+    else:
+        table = count_parts(plan) if what is None else make_table(plan, what, outside=outside)
+    _print_table(plan, table, as_csv, as_json)
+
+
+def _hosts(plan: Plan, inventory: Path, *, outside: bool) -> Table:
+    from resilience.intent.hosts import read_hosts
+    from resilience.report.tables import make_hosts_table
+
+    return make_hosts_table(plan, read_hosts(inventory), outside=outside)
 
 
 def _print_plan(plan: Plan) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from resilience.model.document import Json, to_jsonable
+from resilience.model.hosts import Host
 from resilience.model.network import Bfd
 from resilience.model.plan import Element, Fault, Flow, Node, Plan, PlannedObjective, Session
 from resilience.model.policy import AsList, Match, Policy, PrefixList, PrefixRule, Term
@@ -38,6 +39,27 @@ def make_table(plan: Plan, what: str, *, outside: bool = False) -> Table:
     """Return one of `TABLES`; `outside` adds the nodes that are not ours. KeyError for an unknown name."""
     columns, make_rows = TABLES[what]
     return Table(what, columns, tuple(make_rows(plan, outside)))
+
+
+def make_hosts_table(plan: Plan, hosts: Mapping[str, Host], *, outside: bool = False) -> Table:
+    """Return how each router is logged in to, as an inventory says; of passwords only whether there is one."""
+    columns = ("node", "hostname", "port", "username", "password", "platform", "note")
+    nodes = [node.name for node in plan.nodes.values() if node.managed or outside]
+    known = tuple(_host_row(name, hosts.get(name)) for name in nodes)
+    strangers = (
+        (*_host_row(name, host)[:-1], "no node of this network")
+        for name, host in hosts.items()
+        if name not in plan.nodes
+    )
+    return Table("hosts", columns, (*known, *strangers))
+
+
+def _host_row(name: str, host: Host | None) -> tuple[Cell, ...]:
+    if host is None:
+        return name, "", None, "", "", "", "not in the inventory"
+    password = "given" if host.password else ""
+    note = "" if host.hostname else "no way in"
+    return name, host.hostname, host.port, host.username, password, host.platform, note
 
 
 def count_parts(plan: Plan) -> Table:
