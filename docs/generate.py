@@ -17,6 +17,7 @@ import typer
 from protections import write_page
 
 from resilience import errors
+from resilience.attach.document import drills_schema, drills_schema_text
 from resilience.cli.app import app
 from resilience.errors import ExitCode
 from resilience.intent.catalogue import RULES
@@ -33,11 +34,13 @@ def generate() -> Mapping[str, str]:
     return {
         "docs/reference/commands.md": _commands_page(),
         "docs/reference/language.md": _language_page(),
+        "docs/reference/drills.md": _drills_page(),
         "docs/reference/intent-errors.md": _errors_page(),
         "docs/reference/exit-codes.md": _exit_codes_page(),
         "docs/reference/safe-by-default.md": write_page(NOTE),
         **{f"docs/reference/{_short(name)}.md": _document_page(name) for name in DOCUMENTS},
         **{f"schema/{_short(name)}.schema.json": _schema_text(name) for name in DOCUMENTS},
+        "schema/drills.schema.json": drills_schema_text(),
     }
 
 
@@ -163,6 +166,18 @@ def _language_page() -> str:
     )
 
 
+def _drills_page() -> str:
+    schema = drills_schema()
+    sections = [_noun_section("The file", schema)]
+    sections += [_noun_section(_heading(name), schema["$defs"][name]) for name in _nouns_in_order(schema)]
+    return (
+        f"{NOTE}\n# The drill file\n\n"
+        "What is measured and what fails in a lab that runs already, for `resilience drill --lab`; "
+        "[the recipe](../howto/drill-a-lab-that-you-have.md) has an example. "
+        "JSON Schema: `resilience schema drills`.\n\n" + "\n".join(sections)
+    )
+
+
 def _nouns_in_order(schema: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the definitions as a reader meets them: breadth first from the file's own keys."""
     waiting = _references(schema["properties"])
@@ -200,6 +215,7 @@ _PATTERNS = {
     r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "name",
     r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$": "address or prefix with its length",
     r"^[0-9A-Fa-f:.]+$": "address",
+    r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$": "name of a node",
     r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$": "duration",
     r"^[0-9]+(\.[0-9]+)?[kMGT]?$": "capacity",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$": "interface name",
