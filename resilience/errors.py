@@ -11,6 +11,7 @@
     ├── EnvironmentLacks           2   a program, a privilege or a kernel feature is missing
     ├── LabError                   3   the lab could not be built or reached
     │   └── NotReady               3   the lab did not converge; says who is missing what
+    ├── RouterError                3   a router was not reached, or refused; `kind` says which kind of trouble it is
     └── CouldNotTell               3   a measurement cannot be trusted
 
 A command that finds a difference or a broken promise is no error: it returns exit code 4.
@@ -24,7 +25,7 @@ Catch `ResilienceError` to catch them all::
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -95,6 +96,44 @@ class LabError(ResilienceError):
 
 class NotReady(LabError):
     """The lab did not converge in time; the message names who is missing what."""
+
+
+class RouterTrouble(StrEnum):
+    """What can be wrong with a router that is deployed to."""
+
+    UNREACHABLE = "unreachable"
+    LOGIN = "login"
+    """The password or key was not accepted."""
+    HOST_KEY = "host-key"
+    """It is not the machine that it was, or nobody has said yet which machine it is."""
+    WRONG_ROUTER = "wrong-router"
+    """Another router answers at the address."""
+    NO_PROGRAM = "no-program"
+    """The router was not prepared for deployments."""
+    SUDO = "sudo"
+    """The account may not run the program."""
+    OLD = "old"
+    """A program on the router is older than the configuration needs."""
+    BUSY = "busy"
+    """Somebody else's change is not settled; the message says whose and since when."""
+    INVALID = "invalid"
+    """A daemon on the router does not take the configuration."""
+    SPACE = "space"
+    EXPIRED = "expired"
+    """The confirmation came too late: the former configuration is back."""
+    NOTHING_PENDING = "nothing-pending"
+    FAILED = "failed"
+    """It did not do what it was told, for the reason in the message."""
+
+
+class RouterError(ResilienceError):
+    """A router was not reached, or refused. The message does not name the router: whoever reports it does."""
+
+    exit_code = ExitCode.UNKNOWN
+
+    def __init__(self, kind: RouterTrouble, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class CouldNotTell(ResilienceError):

@@ -25,8 +25,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "drill": _LAB | {"lab", "analysis"},
     "proof": _LAB | {"intent", "lab"},
     "attach": _LAB | {"intent", "lab"},
+    "deploy": _LAB,
     "report": frozenset({"errors", "model"}),
-    "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "attach", "report"},
+    "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "attach", "deploy", "report"},
     "__main__": frozenset({"cli"}),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
