@@ -53,6 +53,8 @@ class Bundle:
     files: Mapping[str, str] = field(repr=False)
     drained: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The daemon's file once more, with the router draining: what `drain` loads. Empty: it cannot be drained."""
+    take_over: bool = False
+    """What was changed by hand, so that it runs and is not in the start-up files, is what to go back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
