@@ -6,12 +6,15 @@ draining, which a loss of power undoes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from resilience.deploy.driver import Driver, Pending
+from resilience.errors import RouterError
 from resilience.model.deployment import DriftedFile
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +125,8 @@ class Fleet(Protocol):
     def in_lab(self, name: str) -> bool:
         """Say whether the inventory calls a router part of a lab (`data: {lab: true}`)."""
 
-    def router(self, name: str) -> Router:
-        """Return one router; nothing is opened before it is asked something."""
+    def each(self, names: Iterable[str], work: Callable[[str, Router], T]) -> Mapping[str, T | RouterError]:
+        """Do the same work at every named router, and return what came of each, by name, in the order asked for.
 
-    def workers(self) -> int:
-        """Say how many routers are worked on at a time."""
+        A `RouterError` of one is its result and stops nobody else; anything else that is raised is raised here.
+        """
