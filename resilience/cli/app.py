@@ -16,10 +16,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from resilience.cli import check, drain, drill, init, lab, lock, prove, render, schema, show
+from resilience.cli import check, deploy, drain, drift, drill, init, lab, lock, prepare, prove, render, schema, show
 from resilience.errors import ExitCode, ResilienceError
 
-COMMANDS = (init, check, show, render, lock, lab, drill, drain, prove, schema)
+COMMANDS = (init, check, show, render, lock, lab, drill, drain, prepare, deploy, drift, prove, schema)
 """Each has `register(app)`. The order is the order of the help: the order in which people meet them."""
 
 DEBUG = "RESILIENCE_DEBUG"
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="resilience",
-    help="Declare how your network must survive; get the configurations that do it; prove it in a failover drill.",
+    help="Declare how your network must survive, prove it in a lab, deploy it.",
     epilog="Example: resilience init my-network && resilience drill my-network",
     add_completion=False,
     no_args_is_help=True,

@@ -30,14 +30,16 @@ ElementsArgument = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("drain")(drain)
-    app.command("undrain")(undrain)
+    # Whoever needs it has just read the help of `drain`; the list of all commands has to fit a screen.
+    app.command("undrain", hidden=True)(undrain)
 
 
 def drain(net: LabArgument, elements: ElementsArgument, as_json: JsonOption = False) -> None:
-    """Move traffic away from elements of a running lab, and say when nothing crosses them any more.
+    """Move traffic away from elements of a running lab; `undrain` lets it back.
 
-    Loads the same plan with the elements draining: graceful shutdown and prepends towards neighbours, lowest preference
-    here, highest OSPF metric. Exit code 4: traffic still crossed them at the end, a neighbour did not follow.
+    Says when nothing crosses them any more. Loads the same plan with the elements draining: graceful shutdown and
+    prepends towards neighbours, lowest preference here, highest OSPF metric. Exit code 4: traffic still crossed them at
+    the end, a neighbour did not follow.
 
     Example: resilience drain dual-homed "uplink fibre"
     """

@@ -101,6 +101,13 @@ def drill(  # noqa: PLR0913 - a command's options
     raise typer.Exit(_exit_code(journal))
 
 
+def run_drills(loaded: Loaded) -> Journal:
+    """Drill every objective of a network once, in a lab of this machine's own daemons; progress goes to stderr."""
+    from resilience.drill.run import derive
+
+    return _run(loaded, derive(loaded.plan, ()), "netns", None, 1)
+
+
 def _run(loaded: Loaded, derived: Derived, backend: str, image: str | None, repeat: int) -> Journal:
     from resilience.drill.drain import Drain
     from resilience.drill.run import Drills, Settings

@@ -253,7 +253,7 @@ def plan_routers(
             step=Step.UNCHANGED if _is_unchanged(surveyed[name]) else Step.PLANNED,
             files_sha256=wares.hashes[name],
         )
-        for number, wave in enumerate(waves, start=1)
+        for number, wave in enumerate(waves)
         for name in wave
     )
 

@@ -83,6 +83,16 @@ class Records:
                 hint="a deployment that nobody could take up again is not begun; --records names another folder",
             ) from error
 
+    def keep(self, deployment_id: str, kind: str, data: bytes) -> Path:
+        """Write what belongs to a deployment beside its record, and return where."""
+        path = self.path(deployment_id).with_suffix(f".{kind}.json")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(path, data.decode())
+        except OSError as error:
+            raise EnvironmentLacks(f"{path}: cannot be written: {error.strerror}") from error
+        return path
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep every other process on this machine from deploying the same network, until this one is done or dead."""

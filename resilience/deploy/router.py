@@ -130,3 +130,6 @@ class Fleet(Protocol):
 
         A `RouterError` of one is its result and stops nobody else; anything else that is raised is raised here.
         """
+
+    def close(self) -> None:
+        """Close every session."""

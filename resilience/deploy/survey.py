@@ -37,7 +37,21 @@ def survey(fleet: Fleet, bundles: Mapping[str, Bundle], *, deadline_s: int) -> d
     def ask(name: str, router: Router) -> Surveyed:
         return _survey_router(router, bundles[name], deadline_s)
 
-    answers = fleet.each(bundles, ask)
+    return _gather(fleet.each(bundles, ask))
+
+
+def compare(fleet: Fleet, bundles: Mapping[str, Bundle]) -> dict[str, Surveyed]:
+    """Ask every router how far it is from a bundle, whoever is changing it and whatever forbids a deployment."""
+
+    def ask(name: str, router: Router) -> Surveyed:
+        hello = router.hello()
+        _refuse_another(hello, bundles[name])
+        return Surveyed(router=name, hello=hello, change=router.diff(bundles[name]))
+
+    return _gather(fleet.each(bundles, ask))
+
+
+def _gather(answers: Mapping[str, Surveyed | RouterError]) -> dict[str, Surveyed]:
     return {
         name: Surveyed(router=name, error=answer) if isinstance(answer, RouterError) else answer
         for name, answer in answers.items()

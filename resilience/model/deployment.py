@@ -11,6 +11,7 @@ from enum import StrEnum
 
 DEPLOYMENT_SCHEMA = "resilience/deployment@1"
 DRIFT_SCHEMA = "resilience/drift@1"
+DEPLOYMENT_DIFF_SCHEMA = "resilience/deployment-diff@1"
 
 
 class Step(StrEnum):
@@ -64,7 +65,7 @@ class DeployedRouter:
     router: str
     platform: str
     wave: int
-    """Counted from 1; a wave begins when the one before is confirmed."""
+    """Counted from 1; a wave begins when the one before is confirmed. 0: nothing has to be done to it."""
     step: Step
     files_sha256: str
     """Of the files that it is to run, passwords as references."""
@@ -120,6 +121,52 @@ class DriftedFile:
     """`start-up`: what it starts with; `running`: what it runs."""
     diff: str
     """Unified diff from what should be to what is; secrets are masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDifference:
+    """What a deployment would change in one file."""
+
+    file: str
+    diff: str
+    """Unified diff from what the router starts with to what it is to run; secrets are masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterDifference:
+    """What a deployment would do to one router, asked of the router itself."""
+
+    router: str
+    platform: str
+    wave: int
+    """In which it would be deployed; 0: nothing has to be done to it."""
+    same: bool | None
+    """Nothing would change; null: could not tell."""
+    files: tuple[FileDifference, ...] = ()
+    running: str = ""
+    """What the daemon says that it would delete and add; empty where a platform cannot say."""
+    restarts: tuple[str, ...] = ()
+    resets: tuple[str, ...] = ()
+    """Sessions that would be reset, by their neighbour's address."""
+    drift: tuple[DriftedFile, ...] = ()
+    """What was changed by hand: it runs, and the router does not start with it."""
+    kind: str = ""
+    """What kind of trouble forbids a deployment now, such as `busy`; empty: none."""
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentDiff:
+    """A dry run: what a deployment would do to each router, and what stands in its way."""
+
+    schema: str = DEPLOYMENT_DIFF_SCHEMA
+    tool: str
+    network: str
+    input_sha256: str
+    at: str
+    """UTC, ISO 8601."""
+    routers: tuple[RouterDifference, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,14 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
+from resilience.model.deployment import (
+    DEPLOYMENT_DIFF_SCHEMA,
+    DEPLOYMENT_SCHEMA,
+    DRIFT_SCHEMA,
+    Deployment,
+    DeploymentDiff,
+    Drift,
+)
 from resilience.model.document import JSON_KEYS, Json
 from resilience.model.explanation import EXPLANATION_SCHEMA, Explanation
 from resilience.model.findings import FINDINGS_SCHEMA, Findings
@@ -26,6 +34,9 @@ DOCUMENTS: Mapping[str, type] = {
     FINDINGS_SCHEMA: Findings,
     EXPLANATION_SCHEMA: Explanation,
     PROOF_SCHEMA: Proof,
+    DEPLOYMENT_SCHEMA: Deployment,
+    DEPLOYMENT_DIFF_SCHEMA: DeploymentDiff,
+    DRIFT_SCHEMA: Drift,
 }
 """Each document's name and the type that it is written from."""
 

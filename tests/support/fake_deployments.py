@@ -85,7 +85,7 @@ class World:
             proof=None,
             without_proof="test",
             state=DeploymentState.RUNNING,
-            routers=plan_routers(waves or [(name,) for name in self.bundles], surveyed, wares),
+            routers=plan_routers(((), *(waves or [(name,) for name in self.bundles])), surveyed, wares),
         )
         return self.deployer.deploy(deployment, wares, drain_wait_s=drain_wait_s)
 

@@ -348,6 +348,11 @@ class FakeFleet:
                 answers[name] = error
         return answers
 
+    def close(self) -> None:
+        """Close every session."""
+        for router in self.routers.values():
+            router.hang_up()
+
     def settle(self) -> None:
         """Let every router notice what time it is."""
         for router in self.routers.values():

@@ -309,6 +309,8 @@ def test_a_deployment_is_taken_back_last_wave_first(tmp_path: Path) -> None:
     world = make_world(tmp_path, "r1", "r2", sees=always_up)
     world.deploy()
     world.told.clear()
+    for router in world.fleet.routers.values():
+        router.log.clear()
 
     back = world.deployer.roll_back(CHANGE)
 
@@ -316,6 +318,8 @@ def test_a_deployment_is_taken_back_last_wave_first(tmp_path: Path) -> None:
     assert world.steps() == {"r1": Step.ROLLED_BACK, "r2": Step.ROLLED_BACK}
     assert all(router.startup == router.running == OLD for router in world.fleet.routers.values())
     assert [line for line in world.told if line.endswith(": rolled-back")] == ["r2: rolled-back", "r1: rolled-back"]
+    log = world.fleet.routers["r1"].log
+    assert "hang_up" in log[log.index("roll_back") : log.index("confirm")]
 
 
 def test_one_router_out_of_reach_keeps_no_other_from_going_back(tmp_path: Path) -> None:
