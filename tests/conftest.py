@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +21,12 @@ LAB_PROGRAMS = (*CHECKERS, "ip", "birdc", "zebra", "bgpd", "ospfd", "ospf6d", "b
 # No deadline: time never decides a unit test. No database: root must leave no files in the checkout.
 hypothesis.settings.register_profile("repository", deadline=None, database=None)
 hypothesis.settings.load_profile("repository")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs under test: a shell's `&` has it ignored, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
