@@ -61,7 +61,7 @@ containers:  ## Docker's daemon, containerlab and the image of routers: what tes
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[deploy,vault]" --group dev
 	@touch $@ .venv/run.stamp
 
 build/venv.stamp: pyproject.toml
@@ -74,7 +74,7 @@ build/wheel.stamp: build/venv.stamp .venv/dev.stamp $(SHIPPED)
 	rm -rf build/dist
 	$(BIN)/python -m build --wheel --outdir build/dist . > build/wheel.log || { cat build/wheel.log; exit 1; }
 	$(WHEEL)/python -m pip install --quiet --force-reinstall --no-deps build/dist/*.whl
-	$(WHEEL)/python -m pip install --quiet build/dist/*.whl
+	$(WHEEL)/python -m pip install --quiet "$$(ls build/dist/*.whl)[deploy,vault]"
 	@touch $@
 
 # The peer that rendering is compared with, in an environment of its own. Where it cannot be installed, the

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "drill": _LAB | {"lab", "analysis"},
     "proof": _LAB | {"intent", "lab"},
     "attach": _LAB | {"intent", "lab"},
-    "deploy": _LAB,
+    "deploy": _LAB | {"intent"},
     "report": frozenset({"errors", "model"}),
     "cli": _LAB | {"intent", "lab", "analysis", "drill", "proof", "attach", "deploy", "report"},
     "__main__": frozenset({"cli"}),

@@ -23,13 +23,13 @@ GENRE: Final = Genre(
     start="containerlab writes one to clab-LAB/nornir-simple-inventory.yml",
     where="name the file of hosts, such as clab-LAB/nornir-simple-inventory.yml",
 )
-_LENIENT: Final = frozenset({"yaml-boolean", "yaml-sexagesimal", "yaml-tag"})
+LENIENT: Final = frozenset({"yaml-boolean", "yaml-sexagesimal", "yaml-tag"})
 """What our own language refuses and Nornir reads: text is text here."""
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
 _WORD: Final = re.compile(r"[!-~]{1,128}")
 _PASSWORD: Final = re.compile(r"[ -~]{1,256}")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
-_MOST_PORT: Final = 65_535
+MOST_PORT: Final = 65_535
 
 
 def read_hosts(path: Path) -> Mapping[str, Host]:
@@ -51,7 +51,7 @@ class _Reader:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self.problems: list[Problem] = [problem for problem in tree.problems if problem.rule not in _LENIENT]
+        self.problems: list[Problem] = [problem for problem in tree.problems if problem.rule not in LENIENT]
 
     def host(self, node: str, value: Any) -> Host:
         """Return one host."""
@@ -101,7 +101,7 @@ class _Reader:
 
     def _hostname(self, node: str, host: Mapping[str, Any]) -> str:
         text = self._text(node, host, "hostname", _WORD)
-        if text and not _is_address(text) and not _NAME.fullmatch(text):
+        if text and not is_address(text) and not _NAME.fullmatch(text):
             self._report("bad-address", (node, "hostname"), f"{show(text)} is neither an address nor a name")
         return text
 
@@ -109,13 +109,14 @@ class _Reader:
         value = host.get("port")
         if value is None:
             return None
-        if not isinstance(value, str) or not _PORT.fullmatch(value) or int(value) > _MOST_PORT:
-            self._report("bad-number", (node, "port"), f"a port lies between 1 and {_MOST_PORT}, this is {show(value)}")
+        if not isinstance(value, str) or not _PORT.fullmatch(value) or int(value) > MOST_PORT:
+            self._report("bad-number", (node, "port"), f"a port lies between 1 and {MOST_PORT}, this is {show(value)}")
             return None
         return int(value)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Say whether a text is an IP address."""
     try:
         ip_address(text)
     except ValueError:

@@ -1,0 +1,136 @@
+"""The SSH session to a router, as a connection of Nornir: netmiko's, without a shell, and with strict host keys.
+
+Netmiko's own login opens a terminal and waits for a prompt, which costs time, breaks on unusual prompts, and can wait
+an hour for a channel that a cut line never opens. Commands run on exec channels instead, so that the exit code, stdout
+and stderr of each arrive apart and nothing is ever typed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+import paramiko
+from netmiko.linux.linux_ssh import LinuxSSH
+from nornir.core.configuration import Config
+from nornir.core.plugins.connections import ConnectionPluginRegister
+
+CONNECTION: Final = "resilience-ssh"
+"""All of Nornir's plugins share one dictionary of names, so ours carries our own."""
+_SYSTEM_KNOWN_HOSTS: Final = Path("/etc/ssh/ssh_known_hosts")
+_CHANNEL_TIMEOUT_S: Final = 10
+_AUTH_TIMEOUT_S: Final = 15
+_KEEPALIVE_S: Final = 3
+_CUT_S: Final = 12
+
+
+# What goes wrong is raised and told in our own words. Without any handler, paramiko's log would print tracebacks too.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class UnknownHostKey(Exception):
+    """Nobody has said yet which key the machine at an address has."""
+
+    def __init__(self, name: str, key: paramiko.PKey) -> None:
+        super().__init__(name)
+        self.name = name
+        """As `known_hosts` writes it: `[ADDRESS]:PORT` where the port is not 22."""
+        self.key = key
+
+
+class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Stops before anything is said to a machine that may be anybody."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        del client
+        raise UnknownHostKey(hostname, key)
+
+
+class ExecSession(LinuxSSH):
+    """A session of netmiko that only logs in. Errors are paramiko's own, which say what happened."""
+
+    login_name: str = ""
+    """Whom the router knows us as, once it was asked."""
+
+    def establish_connection(self, width: int = 511, height: int = 1000) -> None:
+        """Log in; the host's key is checked before anything else is said."""
+        del width, height
+        self.key_policy = _RefuseUnknown()
+        client = self._build_ssh_client()
+        if _SYSTEM_KNOWN_HOSTS.is_file():
+            client.load_system_host_keys(str(_SYSTEM_KNOWN_HOSTS))
+        self.remote_conn_pre = client
+        try:
+            client.connect(**self._connect_params_dict(), channel_timeout=_CHANNEL_TIMEOUT_S)
+        except BaseException:
+            client.close()
+            raise
+        _notice_a_cut(self._transport())
+
+    def session_preparation(self) -> None:
+        """Do nothing: there is no shell to prepare."""
+
+    def open_channel(self, timeout_s: float) -> paramiko.Channel:
+        """Return a channel to run one command on."""
+        return self._transport().open_session(timeout=timeout_s)
+
+    def _transport(self) -> paramiko.Transport:
+        client = self.remote_conn_pre
+        transport = client.get_transport() if client is not None else None
+        if transport is None:
+            raise EOFError("the session is closed")
+        return transport
+
+    def _connect_params_dict(self) -> dict[str, Any]:
+        """Add what netmiko leaves out: the keys that `ssh` itself would try, where no other way in is stated."""
+        parameters = super()._connect_params_dict()
+        parameters["look_for_keys"] = not (self.key_file or self.password)
+        parameters["auth_timeout"] = self.auth_timeout or _AUTH_TIMEOUT_S
+        # As `ssh` does: without a name in the inventory or the configuration of ssh, it is our own.
+        self.login_name = parameters["username"] = parameters["username"] or getpass.getuser()
+        return parameters
+
+
+def _notice_a_cut(transport: paramiko.Transport) -> None:
+    """Have a line that was cut end the session within some 15 s, whatever is being waited for."""
+    transport.set_keepalive(_KEEPALIVE_S)
+    line = transport.sock
+    if isinstance(line, socket.socket):  # or a proxy's command, which has its own means
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CUT_S * 1000)
+
+
+class ExecOnly:
+    """Nornir's connection plugin."""
+
+    connection: ExecSession
+
+    def open(
+        self,
+        hostname: str | None,
+        username: str | None,
+        password: str | None,
+        port: int | None,
+        platform: str | None,
+        extras: dict[str, Any] | None = None,
+        configuration: Config | None = None,
+    ) -> None:
+        """Log in with the options of a host's connection `netmiko`."""
+        del platform
+        options: dict[str, Any] = {"ssh_config_file": configuration.ssh.config_file if configuration else None}
+        options |= extras or {}
+        options |= {"device_type": "linux", "ssh_strict": True}
+        self.connection = ExecSession(
+            host=hostname or "", username=username or "", password=password, port=port, **options
+        )
+
+    def close(self) -> None:
+        """Log out."""
+        self.connection.disconnect()
+
+
+def register() -> None:
+    """Make the connection known to Nornir."""
+    ConnectionPluginRegister.register(CONNECTION, ExecOnly)
