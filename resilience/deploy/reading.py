@@ -76,7 +76,7 @@ def _read_word(kind: type[Enum], value: object, place: str) -> Enum:
     try:
         return kind(value)
     except ValueError:
-        raise Misshapen(f"{place}: {value!r} is none of {', '.join(str(one.value) for one in kind)}") from None
+        raise Misshapen(f"{place}: {str(value)[:40]!r} is none of {', '.join(str(one.value) for one in kind)}") from None
 
 
 def _below(place: str, name: str) -> str:

@@ -160,7 +160,7 @@ class Wave:
 
     def _wait_for_word(self, router: Router) -> Outcome:
         """Ask a router that went silent until it says how it stands, or until it must have gone back long since."""
-        patience = self._patience(self._applied_at + self._job.deadline_s + GRACE_S)
+        patience = self._patience()
         while True:
             router.hang_up()
             try:
@@ -219,7 +219,7 @@ class Wave:
 
     def _wait_until_settled(self, router: Router) -> Truth:
         """Ask a router that was told to confirm whether it did."""
-        patience = self._patience(self._applied_at + self._job.deadline_s + GRACE_S)
+        patience = self._patience()
         while True:
             router.hang_up()
             try:
@@ -312,8 +312,10 @@ class Wave:
             self._ledger.step(fine, done)
         return "; ".join(f"{name}: {error.message}" for name, error in troubles.items())
 
-    def _patience(self, until: float) -> Patience:
-        return Patience(clock=self._clock, until=until, stop=self._stop)
+    def _patience(self) -> Patience:
+        """Ask until a router must have gone back long since; once its line is up again, that takes a moment too."""
+        restored_by = self._applied_at + self._job.deadline_s + GRACE_S
+        return Patience(clock=self._clock, until=max(restored_by, self._clock.monotonic() + GRACE_S), stop=self._stop)
 
     def _pause(self, seconds: float) -> None:
         """Let neighbours find their other ways."""
