@@ -69,6 +69,9 @@ def up(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the lab also when it does not become ready.")] = False,
     backend: BackendOption = "netns",
     image: ImageOption = None,
+    ssh: Annotated[
+        bool, typer.Option("--ssh", help="Let the routers be logged in to, to practise deployments on them.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start a lab of a network, wait until it has converged, and leave it up. Needs root.
@@ -89,6 +92,7 @@ def up(
         image=image,
         name=name or loaded.plan.network.name,
         source=str(loaded.folder.resolve()),
+        ssh=ssh,
     )
     progress = show_progress()
     try:
@@ -106,11 +110,19 @@ def up(
             lab.stop()
         raise
     ready_s = time.monotonic() - started
-    _print(
-        {"lab": lab.name, "network": loaded.plan.network.name, "nodes": len(loaded.plan.nodes), "ready_s": ready_s},
-        as_json,
-        lambda: _tell_how_to_go_on(lab.name, loaded.plan, ready_s),
-    )
+    document = {
+        "lab": lab.name,
+        "network": loaded.plan.network.name,
+        "nodes": len(loaded.plan.nodes),
+        "ready_s": ready_s,
+    }
+
+    def tell() -> None:
+        _tell_how_to_go_on(lab.name, loaded.plan, ready_s)
+        if ssh:
+            _tell_how_to_log_in(lab, loaded.plan)
+
+    _print(document | ({"access": _list_access(lab)} if ssh else {}), as_json, tell)
 
 
 def down(
@@ -355,6 +367,35 @@ def _tell_how_to_go_on(name: str, plan: Plan, ready_s: float) -> None:
     typer.echo(f"  resilience lab fail {name} '{uplink}'")
     typer.echo(f"  resilience lab heal {name}")
     typer.echo(f"  resilience lab down {name}")
+
+
+def _list_access(lab: KeptLab) -> dict[str, str]:
+    from resilience.lab.access import Access
+
+    access = Access(lab.folder.path)
+    return {
+        "hosts": str(access.hosts),
+        "known_hosts": str(access.known_hosts),
+        "key": str(access.key),
+        "ssh_config": str(access.ssh_config),
+    }
+
+
+def _tell_how_to_log_in(lab: KeptLab, plan: Plan) -> None:
+    from resilience.lab.access import find_desks, try_command
+
+    access = _list_access(lab)
+    typer.echo("\nThe routers are logged in to with")
+    for name, path in access.items():
+        typer.echo(f"  {name:<12} {path}")
+    desks = find_desks(plan)
+    if not desks:
+        typer.echo("No host of the lab is inside `management:`, so that routers let in nobody but each other.")
+        return
+    typer.echo(f"\nfrom {', '.join(desk.name for desk in desks)}, such as")
+    router = plan.routers()[0].name
+    command = f"ssh -F {access['ssh_config']} {router} {' '.join(try_command())}"
+    typer.echo(f"  resilience lab exec {lab.name} {desks[0].name} -- {command}")
 
 
 def _tell_status(document: dict[str, Any]) -> None:

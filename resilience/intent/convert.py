@@ -74,6 +74,7 @@ class Converter:
             asn=document.asn,
             prefixes=tuple(document.prefixes),
             lab=document.lab,
+            management=tuple(document.management),
             pools=Pools(loopbacks=tuple(document.pools.loopbacks), links=tuple(document.pools.links)),
             risks={name: self._risk(name) for name in document.risks},
             sites=self._sites(routers),

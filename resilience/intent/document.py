@@ -414,6 +414,11 @@ class Document(Part):
     lab: Truth = Field(
         default=False, description="For labs only: private AS numbers and prefixes are allowed, deployment is refused."
     )
+    management: Prefixes = Field(
+        default=[],
+        description="Prefixes from which people and tools log in to the routers (SSH), through any interface. "
+        "Default: only from the routers themselves.",
+    )
     pools: Annotated[PoolsPart, Settings()] = Field(
         default_factory=PoolsPart, description="Where derived numbers come from."
     )

@@ -3,6 +3,7 @@
 Requests and events are JSON documents, one a line, on the socket of the owner and on `FOLDER/control`::
 
     {"do": "start", "nodes": [...], "cold": ...}  start nodes again  -> {"event": "done"} or {"event": "error", ...}
+    {"do": "restart", "nodes": [...]}             restart daemons    -> the same
     {"do": "keep"}                                outlive the owner  -> {"event": "done"}
 """
 
@@ -39,6 +40,9 @@ class Keeping(Protocol):
     def start(self, names: Iterable[str], progress: Say, *, cold: bool = True) -> None:
         """Start nodes again."""
 
+    def restart(self, names: Iterable[str], progress: Say) -> None:
+        """Restart the daemons of nodes from their start-up files."""
+
     def keep(self) -> None:
         """Stay when the owner goes."""
 
@@ -72,6 +76,8 @@ class Answers:
         match request["do"]:
             case "start":
                 self.attempt(lambda: self._keeper.start(request["nodes"], self.progress, cold=request["cold"]))
+            case "restart":
+                self.attempt(lambda: self._keeper.restart(request["nodes"], self.progress))
             case "keep":
                 self.attempt(self._keeper.keep)
             case other:

@@ -13,16 +13,27 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from resilience.errors import LabError
+from resilience.lab.children import CHILDREN
 from resilience.lab.control import FrrControl
 from resilience.lab.frr_start import deal_out, in_one_go
+from resilience.lab.logins import (
+    ROUTER_PROGRAM,
+    SSHD_PID,
+    empty_run,
+    end_everything,
+    mount_own,
+    renew_boot_id,
+    sshd_command,
+)
 from resilience.lab.netlink import Netlink, link_indexes, set_link
 from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, MS_BIND, mount, set_namespace, unshare
 from resilience.lab.spec import NodeSpec, Program
+from resilience.lab.startup import read_programs
 
 START_LIMIT_S: Final = 60
 _FRR_PROGRAMS: Final = "/usr/lib/frr"
@@ -61,12 +72,34 @@ def boot(node: Booted, base_mounts: int) -> None:
         raise_ports(node)
         return
     if node.boots:
+        if node.spec.ssh and node.mounts is not None:
+            end_everything(node.mounts, node.spec.name)
         forget_everything(node)
     node.boots += 1
+    if node.spec.ssh:
+        _boot_router(node)
+        return
     _apply_files(node)
     if node.spec.programs:
         _enter_mounts(node)
         _start_daemons(node)
+
+
+def _boot_router(node: Booted) -> None:
+    """Boot a router that can be logged in to as a real one boots: by its own program, from what its files say now."""
+    _apply_files(node)
+    _enter_mounts(node)
+    renew_boot_id(node.folder)
+    if ROUTER_PROGRAM.exists():
+        _run(node, [str(ROUTER_PROGRAM), "boot"], check=False)
+    _read_programs_again(node)
+    _start_daemons(node)
+    _start_sshd(node)
+
+
+def _read_programs_again(node: Booted) -> None:
+    """A deployment may have changed which daemons run."""
+    node.spec = replace(node.spec, programs=read_programs(node.spec.name, node.folder / "files"))
 
 
 def revive(node: Booted, base_mounts: int) -> None:
@@ -75,6 +108,8 @@ def revive(node: Booted, base_mounts: int) -> None:
     set_namespace(base_mounts, CLONE_NEWNS)
     set_namespace(node.network)
     if node.spec.programs and node.mounts is not None:
+        if node.spec.ssh:
+            _read_programs_again(node)
         set_namespace(node.mounts, CLONE_NEWNS)
         _start_daemons(node)
 
@@ -160,10 +195,14 @@ def _enter_mounts(node: Booted) -> None:
         shutil.chown(node.folder / "files", user, user)
         unshare(CLONE_NEWNS)
         mount(str(node.folder / "files"), f"/etc/{user}", flags=MS_BIND)
+        if node.spec.ssh:
+            mount_own(node.folder)
         mount(str(run), "/run", flags=MS_BIND)
         node.mounts = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         return
     _empty(run / user)
+    if node.spec.ssh:
+        empty_run(run, user)
     set_namespace(node.mounts, CLONE_NEWNS)
 
 
@@ -197,6 +236,12 @@ def _start_daemons(node: Booted) -> None:
     _start_frr(node, wanted)
 
 
+def _start_sshd(node: Booted) -> None:
+    SSHD_PID.unlink(missing_ok=True)
+    _run(node, sshd_command(node.spec.name))
+    _read_pid(SSHD_PID)
+
+
 def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
     for program in wanted:
         Path(f"/run/frr/{program.name}.pid").unlink(missing_ok=True)
@@ -207,7 +252,9 @@ def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
     if wanted[0].name == "zebra":
         # First: a daemon that finds no zebra waits ten seconds before it asks again.
         _run(node, _frr_command(wanted[0], dealt=dealt))
-    running = [(program, _spawn(_frr_command(program, dealt=dealt))) for program in wanted if program.name != "zebra"]
+    running = [
+        (program, CHILDREN.spawn(_frr_command(program, dealt=dealt))) for program in wanted if program.name != "zebra"
+    ]
     for program, process in running:
         _finish(node, _frr_command(program, dealt=dealt), process)
     if not dealt:
@@ -260,19 +307,8 @@ def _read_pid(path: Path) -> int:
             time.sleep(0.002)
 
 
-def _spawn(argv: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-
-
 def _run(node: Booted, argv: Sequence[str], *, stdin: str = "", check: bool = True) -> None:
-    _finish(node, argv, _spawn(argv), stdin=stdin, check=check)
+    _finish(node, argv, CHILDREN.spawn(argv), stdin=stdin, check=check)
 
 
 def _finish(
@@ -283,6 +319,8 @@ def _finish(
     except subprocess.TimeoutExpired as error:
         process.kill()
         raise BootError(f"{node.spec.name}: {' '.join(argv)} did not end in {START_LIMIT_S} s") from error
+    finally:
+        CHILDREN.forget(process)
     if check and process.returncode != 0:
         said = output[-_LOG_BYTES:].strip() or f"exit code {process.returncode}"
         raise BootError(f"{node.spec.name}: {' '.join(argv)}: {said}")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from enum import StrEnum
 from typing import Final
 
@@ -27,9 +28,10 @@ from resilience.lab.netlink import (
     set_link,
 )
 from resilience.lab.netns import enter_namespace
-from resilience.lab.seam import Guest, Lab
+from resilience.lab.seam import Guest, Inhabited, Lab
 from resilience.model.plan import Node, RouteUse, SessionEnd
 
+_END_LIMIT_S: Final = 10.0
 _NOT_THERE: Final = frozenset({errno.ENOENT})
 _THERE: Final = frozenset({errno.EEXIST})
 
@@ -233,7 +235,7 @@ class Crash:
     def prepare(self) -> None:
         """Hold on to the node's processes and build the messages."""
         if not isinstance(self._lab, Guest):
-            self._processes.open([daemon.pid for daemon in self._lab.daemons(self._node.name) if daemon.running])
+            self._processes.open(self._alive())
         self._batch = Batch(self._lab, self._node.name, NETLINK_ROUTE)
         names = [interface.name for interface in self._node.interfaces]
         self._batch.load(tuple(set_link(self._batch.index(name), up=False) for name in names))
@@ -245,9 +247,22 @@ class Crash:
         self._processes.send(signal.SIGKILL)
 
     def confirm(self) -> None:
-        """Read the kernel's answer."""
+        """Read the kernel's answer, and see that nothing was started while the rest was ended."""
         if self._batch is not None:
             self._batch.confirm()
+        if isinstance(self._lab, Inhabited):
+            deadline = time.monotonic() + _END_LIMIT_S
+            while alive := self._alive():
+                if time.monotonic() > deadline:
+                    raise LabError(f"{self._node.name}: processes {alive} do not end")
+                self._processes.open(alive)
+                self._processes.send(signal.SIGKILL)
+                time.sleep(0.002)
+
+    def _alive(self) -> list[int]:
+        if isinstance(self._lab, Inhabited):
+            return list(self._lab.processes(self._node.name))
+        return [daemon.pid for daemon in self._lab.daemons(self._node.name) if daemon.running]
 
     def heal(self) -> None:
         """Nothing here: the node is in `revive`."""

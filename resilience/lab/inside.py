@@ -9,13 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resilience.errors import LabError
-from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, set_namespace, unshare
+from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, CLONE_NEWPID, set_namespace, unshare
 from resilience.lab.seam import Completed
 
 
-def enter_node(network: Path, mounts: Path | None) -> None:
-    """Put the calling thread into a node for good, as a program that is about to run there must be."""
+def enter_node(network: Path, mounts: Path | None, processes: Path | None = None) -> None:
+    """Put the calling thread into a node for good, as a program that is about to run there must be.
+
+    `processes`: the namespace of processes in which those are that this thread starts from now on.
+    """
     descriptors = [(os.open(network, os.O_RDONLY | os.O_CLOEXEC), 0)]
+    if processes is not None:
+        descriptors.append((os.open(processes, os.O_RDONLY | os.O_CLOEXEC), CLONE_NEWPID))
     if mounts is not None:
         unshare(CLONE_FS)
         descriptors.append((os.open(mounts, os.O_RDONLY | os.O_CLOEXEC), CLONE_NEWNS))
@@ -25,14 +30,21 @@ def enter_node(network: Path, mounts: Path | None) -> None:
 
 
 def run_inside(
-    node: str, network: Path, mounts: Path | None, argv: Sequence[str], *, timeout_s: float, stdin: str
+    node: str,
+    network: Path,
+    mounts: Path | None,
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stdin: str,
+    processes: Path | None = None,
 ) -> Completed:
     """Run a program of this machine in a node's namespaces and wait for it."""
     results: list[Completed | BaseException] = []
 
     def act() -> None:
         try:
-            enter_node(network, mounts)
+            enter_node(network, mounts, processes)
             done = subprocess.run(
                 list(argv),
                 input=stdin,

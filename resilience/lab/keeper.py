@@ -16,6 +16,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -27,6 +28,8 @@ from typing import Final, NoReturn
 from resilience.errors import LabError
 from resilience.lab.answers import become_keeper
 from resilience.lab.boot import Booted, boot, revive
+from resilience.lab.children import CHILDREN
+from resilience.lab.logins import prepare_logins
 from resilience.lab.netns import CLONE_NEWNS, CLONE_NEWPID, MS_PRIVATE, MS_REC, mount
 from resilience.lab.serving import NOTHING, start_services
 from resilience.lab.spec import LabSpec
@@ -36,6 +39,7 @@ from resilience.lab.wiring import lay_cables, make_namespaces
 _BOOTING: Final = max(4, 2 * (os.cpu_count() or 1))
 """How many nodes start at the same time: enough to use every core while some wait."""
 
+_GOODBYE_LIMIT_S: Final = 10.0
 
 CRASH_LOGS = "/var/tmp/frr"  # noqa: S108 - FRR's own choice, which no option changes
 
@@ -77,6 +81,9 @@ class Keeper:
         _hide_crash_logs()
         if os.path.exists("/dev/log"):  # noqa: PTH110 - a dangling link must count as absent
             mount("/dev/null", "/dev/log", flags=1 << 12)
+        if any(node.ssh for node in self._spec.nodes):
+            prepare_logins(self._folder)
+            threading.Thread(target=CHILDREN.bury_orphans, args=(self._daemons,), daemon=True).start()
         self._base_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         progress("namespaces", 0, len(self._spec.nodes))
         namespaces = make_namespaces(self._spec.nodes)
@@ -97,6 +104,18 @@ class Keeper:
             _in_threads([partial(act, node, self._base_mounts) for node in nodes], progress)
             self._write_running()
 
+    def restart(self, names: Iterable[str], progress: Callable[[str, int, int], None]) -> None:
+        """End nodes' daemons as an init system does, which lets them say goodbye, and start those that files name."""
+        with self._lock:
+            nodes = [self._nodes[name] for name in names]
+            for node in nodes:
+                _dismiss_daemons(node)
+            _in_threads([partial(revive, node, self._base_mounts) for node in nodes], progress)
+            self._write_running()
+
+    def _daemons(self) -> set[int]:
+        return {pid for node in list(self._nodes.values()) for pid in list(node.pids.values())}
+
     def keep(self) -> None:
         """Stay when the owner goes."""
         self._kept = True
@@ -111,6 +130,7 @@ class Keeper:
             name: {
                 "network": node.network,
                 "mounts": node.mounts,
+                "ssh": node.spec.ssh,
                 "daemons": {daemon: _describe(pid) for daemon, pid in node.pids.items()},
             }
             for name, node in self._nodes.items()
@@ -129,6 +149,16 @@ def _bury_daemons(node: Booted, *, kill: bool) -> None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
             del node.pids[name]
+
+
+def _dismiss_daemons(node: Booted) -> None:
+    for pid in node.pids.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _GOODBYE_LIMIT_S
+    while any(Process.of(outer_pid(pid)) for pid in node.pids.values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _bury_daemons(node, kill=True)
 
 
 def _describe(pid: int) -> dict[str, int]:

@@ -75,7 +75,7 @@ class KeptLab(ABC):
         if nodes is not None:
             self._start_again(nodes, progress, cold=cold)
             return
-        spec = make_spec(self._plan, self._configs)
+        spec = self._make_spec()
         self._check_environment(spec)
         remove_leftovers()
         self._folder = reserve(
@@ -144,6 +144,9 @@ class KeptLab(ABC):
         """Turn the calling process into a command in a node: its terminal, its exit code."""
 
     # --- what kinds of lab differ in ----------------------------------------------------------------------------------
+
+    def _make_spec(self) -> LabSpec:
+        return make_spec(self._plan, self._configs)
 
     @abstractmethod
     def _check_environment(self, spec: LabSpec) -> None:

@@ -16,6 +16,7 @@ CLONE_NEWPID: Final = 0x20000000
 CLONE_FS: Final = 0x00000200
 
 MS_BIND: Final = 1 << 12
+MS_MOVE: Final = 1 << 13
 MS_REC: Final = 1 << 14
 MS_PRIVATE: Final = 1 << 18
 

@@ -31,15 +31,21 @@ def make_lab(
     name: str | None = None,
     source: str = "",
     image: str | None = None,
+    ssh: bool = False,
 ) -> KeptLab:
-    """Return a lab that is not started yet. `image`: what containers are made from; default: our own."""
+    """Return a lab that is not started yet.
+
+    `image`: what containers are made from; default: our own. `ssh`: its routers can be logged in to.
+    """
     if backend not in BACKENDS:
         raise UsageError(f"no lab back end is called {backend}", hint=f"there is {', '.join(BACKENDS)}")
+    if ssh and backend != NETNS:
+        raise UsageError("only routers of the netns back end can be logged in to", hint=f"`--backend {NETNS}`")
     if backend == CONTAINERLAB:
         return _containers()(plan, configs, name=name, source=source, image=image)
     if image is not None:
         raise UsageError("an image is for containers", hint=f"`--backend {CONTAINERLAB}`")
-    return NetnsLab(plan, configs, name=name, source=source)
+    return NetnsLab(plan, configs, name=name, source=source, ssh=ssh)
 
 
 def attach_lab(folder: LabFolder, plan: Plan) -> KeptLab:
@@ -62,11 +68,12 @@ def open_lab(
     backend: str = NETNS,
     name: str | None = None,
     image: str | None = None,
+    ssh: bool = False,
     progress: Progress | None = None,
     ready_limit_s: float | None = None,
 ) -> Iterator[Lab]:
     """Start a lab, wait until it has converged, and take it away at the end, whatever happens in between."""
-    lab = make_lab(plan, configs, backend=backend, name=name, image=image)
+    lab = make_lab(plan, configs, backend=backend, name=name, image=image, ssh=ssh)
     try:
         lab.start(progress=progress)
         wait_ready(lab, limit_s=ready_limit_s, progress=progress)

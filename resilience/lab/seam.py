@@ -64,6 +64,14 @@ class Guest(Protocol):
 
 
 @runtime_checkable
+class Inhabited(Protocol):
+    """A lab in which more than the daemons runs: whoever logged in, and what they left behind."""
+
+    def processes(self, node: str) -> tuple[int, ...]:
+        """Return the number of every process of a node."""
+
+
+@runtime_checkable
 class Lab(Protocol):
     """A running network of a plan. A drill takes one, so that a type checker refuses a drill on production."""
 

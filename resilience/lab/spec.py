@@ -32,13 +32,17 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """One node. `files` are names in its folder; no programs and no files: a switch or a bare host."""
+    """One node. `files` are names in its folder; no programs and no files: a switch or a bare host.
+
+    `ssh`: people and tools log in to it as they do to a real router, and change its start-up files.
+    """
 
     name: str
     switch: bool
     programs: tuple[Program, ...]
     files: tuple[str, ...]
     interfaces: tuple[tuple[str, int], ...]
+    ssh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +86,5 @@ def _node_from_document(data: Mapping[str, Any]) -> NodeSpec:
         programs=tuple(Program(item["name"], tuple(item["options"])) for item in data["programs"]),
         files=tuple(data["files"]),
         interfaces=tuple((name, index) for name, index in data["interfaces"]),
+        ssh=data["ssh"],
     )

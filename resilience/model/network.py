@@ -336,6 +336,8 @@ class Network:
     asn: int
     prefixes: tuple[IPNetwork, ...]
     lab: bool = False
+    management: tuple[IPNetwork, ...] = ()
+    """From where people and tools log in to the routers."""
     pools: Pools = Pools()
     risks: Mapping[str, Risk] = field(default_factory=dict)
     sites: Mapping[str, Site] = field(default_factory=dict)

@@ -28,8 +28,10 @@ class FirewallSpace:
 
     ours: dict[int, tuple[IPNetwork, ...]]
     """Sources that only we may use: our prefixes, and the pools of our routers' own addresses."""
-    management: dict[int, tuple[IPNetwork, ...]]
+    loopbacks: dict[int, tuple[IPNetwork, ...]]
     """Where the loopbacks come from, which may log in. Circuits to users and customers come from other pools."""
+    management: dict[int, tuple[IPNetwork, ...]]
+    """From where else people and tools log in, through any interface."""
     reachable: dict[int, tuple[IPNetwork, ...]]
     """Our own and our customers' prefixes: all that anybody at an exchange may send us packets for."""
 
@@ -55,6 +57,7 @@ class FirewallFamily:
     header: str
     type: str
     ours: str
+    loopbacks: str
     management: str
     login: str
     """(interface, neighbour) of our own links: who may log in from next door while the IGP is down."""
@@ -92,7 +95,8 @@ def firewall_space(plan: Plan) -> FirewallSpace:
     infrastructure = {family: (*pools.loopbacks[family], *pools.links[family]) for family in (4, 6)}
     return FirewallSpace(
         ours={family: _collapsed((*own, *infrastructure[family]), family) for family in (4, 6)},
-        management={family: _collapsed(pools.loopbacks[family], family) for family in (4, 6)},
+        loopbacks={family: _collapsed(pools.loopbacks[family], family) for family in (4, 6)},
+        management={family: _collapsed(plan.network.management, family) for family in (4, 6)},
         reachable={family: _collapsed((*own, *customers), family) for family in (4, 6)},
     )
 
@@ -162,6 +166,7 @@ def _family(around: tuple[Neighbor, ...], space: FirewallSpace, login: str, fami
         header="ip" if version4 else "ip6",
         type="ipv4_addr" if version4 else "ipv6_addr",
         ours=_elements(space.ours[family]),
+        loopbacks=_elements(space.loopbacks[family]),
         management=_elements(space.management[family]),
         login=login,
         reachable=_elements(space.reachable[family]),

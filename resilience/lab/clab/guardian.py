@@ -84,6 +84,10 @@ class Guardian:
         """Containers are started again from outside, by whoever wants it."""
         raise LabError(f"the guardian starts no nodes: {', '.join(names)}")
 
+    def restart(self, names: Iterable[str], progress: Say) -> None:  # noqa: ARG002 - see Keeping
+        """Refuse: containers have an init of their own."""
+        raise LabError(f"containers restart their daemons themselves, not {', '.join(names)} from outside")
+
     def keep(self) -> None:
         """Stay when the owner goes."""
         self._kept = True

@@ -12,7 +12,8 @@ from resilience.lab.faults import faults_of, outside_end
 from resilience.lab.ledger import find_element
 from resilience.lab.ready import expect
 from resilience.lab.spec import LabSpec
-from resilience.lab.survey import FIRST_INDEX, fingerprint, make_spec, read_daemons, read_envvars
+from resilience.lab.startup import read_daemons, read_envvars
+from resilience.lab.survey import FIRST_INDEX, fingerprint, make_spec
 from resilience.model.configs import ConfigFile, Configs
 from resilience.model.plan import Fault, FaultKind, Plan
 from tests.support.lab_networks import SMALL, plan_from

@@ -179,7 +179,7 @@ def test_ospf_and_login_only_over_links_of_ours(plan: Plan) -> None:
     text = text_of(with_node(cabled, "gw", interfaces=(link, second), ospf=True), "gw", "nftables.conf")
     body = chain(text, "protect")
     assert 'iifname { "up-alpha" } meta l4proto 89 accept' in body
-    assert 'iifname { "up-alpha" } tcp dport 22 ip saddr @management4 accept' in body
+    assert 'iifname { "up-alpha" } tcp dport 22 ip saddr @loopbacks4 accept' in body
     assert "tcp dport 22 iifname . ip saddr @login4 accept" in body
     assert 'elements = { "up-alpha" . 192.0.2.1 }' in text
     assert 'iifname { "up-alpha" } udp dport 3784 ip6 hoplimit 255 accept' in body
