@@ -1,7 +1,7 @@
 """Nornir's inventory plugin `resilience`: a network's routers as hosts, with what the plan knows as data and groups.
 
 How to log in stands in Nornir's own files beside `network.yaml`; what is not stated is derived: the address is the
-router's IPv4 loopback, host keys are checked against the user's `known_hosts` and one beside `network.yaml`.
+router's IPv4 loopback, host keys are checked against the user's `known_hosts` and one beside the file of hosts.
 
 ::
 
@@ -129,7 +129,7 @@ def make_inventory(plan: Plan, folder: Path, files: LoginFiles) -> Inventory:
         others=frozenset(plan.nodes.keys() - descriptions.keys()),
         groups=frozenset(named),
     )
-    return _Builder(folder, read_logins(files, known)).build(descriptions)
+    return _Builder(folder, files, read_logins(files, known)).build(descriptions)
 
 
 def _describe(plan: Plan, node: Node, wave: WaveRouter) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def _group_names(data: Mapping[str, Any]) -> list[str]:
 class _Builder:
     """Puts the plan's side and the login side of an inventory together."""
 
-    def __init__(self, folder: Path, logins: Logins) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, files: LoginFiles, logins: Logins) -> None:
+        self._known_hosts = files.hosts.absolute().parent / "known_hosts"
         self._logins = logins
         self._resolve = make_resolver(folder)
         self._defaults = Defaults(**_attributes(logins.defaults))
@@ -237,9 +237,8 @@ class _Builder:
 
     def _default_extras(self) -> dict[str, Any]:
         extras: dict[str, Any] = {"ssh_strict": True, "system_host_keys": True, "allow_agent": True, "conn_timeout": 10}
-        known_hosts = self._folder.absolute() / "known_hosts"
-        if known_hosts.is_file():
-            extras |= {"alt_host_keys": True, "alt_key_file": str(known_hosts)}
+        if self._known_hosts.is_file():
+            extras |= {"alt_host_keys": True, "alt_key_file": str(self._known_hosts)}
         return extras
 
 

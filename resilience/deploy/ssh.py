@@ -63,15 +63,11 @@ class ExecSession(LinuxSSH):
         if _SYSTEM_KNOWN_HOSTS.is_file():
             client.load_system_host_keys(str(_SYSTEM_KNOWN_HOSTS))
         self.remote_conn_pre = client
-        try:
-            client.connect(**self._connect_params_dict(), channel_timeout=_CHANNEL_TIMEOUT_S)
-        except BaseException:
-            client.close()
-            raise
+        client.connect(**self._connect_params_dict(), channel_timeout=_CHANNEL_TIMEOUT_S)
         _notice_a_cut(self._transport())
 
-    def session_preparation(self) -> None:
-        """Do nothing: there is no shell to prepare."""
+    def cleanup(self, command: str = "exit") -> None:
+        """Do nothing: there is no shell to leave."""
 
     def open_channel(self, timeout_s: float) -> paramiko.Channel:
         """Return a channel to run one command on."""
@@ -119,12 +115,17 @@ class ExecOnly:
     ) -> None:
         """Log in with the options of a host's connection `netmiko`."""
         del platform
-        options: dict[str, Any] = {"ssh_config_file": configuration.ssh.config_file if configuration else None}
+        options: dict[str, Any] = {"system_host_keys": True, "allow_agent": True}
+        options["ssh_config_file"] = configuration.ssh.config_file if configuration else None
         options |= extras or {}
-        options |= {"device_type": "linux", "ssh_strict": True}
-        self.connection = ExecSession(
-            host=hostname or "", username=username or "", password=password, port=port, **options
-        )
+        options |= {"device_type": "linux", "ssh_strict": True, "auto_connect": False}
+        session = ExecSession(host=hostname or "", username=username or "", password=password, port=port, **options)
+        try:
+            session.establish_connection()
+        except BaseException:
+            session.disconnect()
+            raise
+        self.connection = session
 
     def close(self) -> None:
         """Log out."""

@@ -259,7 +259,7 @@ def _unknown_key(error: UnknownHostKey, address: str) -> RouterError:
         f"nobody has said yet which machine is at {address}: it shows the {error.key.get_name()} key "
         f"{fingerprint(error.key)}",
         hint="compare that on the router's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub); when it is the same, "
-        f"add this line to known_hosts beside network.yaml, or to ~/.ssh/known_hosts:\n{line}",
+        f"add this line to known_hosts beside hosts.yaml, or to ~/.ssh/known_hosts:\n{line}",
     )
 
 
@@ -269,7 +269,7 @@ def _changed_key(error: paramiko.BadHostKeyException, address: str) -> RouterErr
         f"THE MACHINE AT {address} IS NOT THE ONE THAT IT WAS: its key is {fingerprint(error.key)}, known is "
         f"{fingerprint(error.expected_key)}. Somebody may be in between; nothing was said to it",
         hint=f"only if you know that the router was replaced: ssh-keygen -R '{error.hostname}', and the same with "
-        "-f known_hosts beside network.yaml",
+        "-f known_hosts beside hosts.yaml",
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import getpass
 import platform
-from dataclasses import dataclass, field
+import threading
 from pathlib import Path
 from typing import Final
 
 from resilience.deploy.bundles import Label, make_bundles
 from resilience.deploy.driver import Bundle
-from resilience.deploy.secrets import SecretResolver, make_resolver
+from resilience.deploy.secrets import make_resolver
 from resilience.intent import read_intent
 from resilience.model.network import Network
 from resilience.model.plan import Plan
@@ -24,27 +24,36 @@ DATA_KEY: Final = "resilience"
 """Under which the defaults of an inventory hold the workshop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workshop:
-    """A network, its plan, and what makes bundles of them."""
+    """A network, its plan, and what makes bundles of them. Used by all threads of a run."""
 
-    folder: Path
-    network: Network = field(repr=False)
-    plan: Plan = field(repr=False)
-    numbers: Numbers = field(repr=False)
-    secrets: SecretResolver = field(repr=False)
+    def __init__(self, folder: Path, network: Network, plan: Plan, numbers: Numbers) -> None:
+        self.folder = folder
+        self.plan = plan
+        self._network = network
+        self._numbers = numbers
+        self._resolve = make_resolver(folder)
+        self._lock = threading.Lock()
+        self._draining: Plan | None = None
 
     def __repr__(self) -> str:
-        return f"<network {self.network.name}>"
-
-    def replan(self, draining: tuple[str, ...]) -> Plan:
-        """Return the network's plan with elements draining."""
-        plan, _ = make_plan(self.network, self.numbers, draining=draining)
-        return plan
+        return f"<network {self._network.name}>"
 
     def bundle(self, router: str, label: Label) -> Bundle:
-        """Return what one router is to run, passwords resolved."""
-        return make_bundles(self.plan, self.replan, [router], label, self.secrets)[router]
+        """Return what one router is to run, passwords resolved.
+
+        Raises:
+            UsageError: a password cannot be had.
+        """
+        return make_bundles(self.plan, self._replan, [router], label, self._resolve)[router]
+
+    def _replan(self, _elements: tuple[str, ...]) -> Plan:
+        """Return the plan with every router draining, made once: how one drains does not depend on the others."""
+        with self._lock:
+            if self._draining is None:
+                elements = tuple(f"router {node.name}" for node in self.plan.routers())
+                self._draining, _ = make_plan(self._network, self._numbers, draining=elements)
+            return self._draining
 
 
 def open_workshop(path: Path) -> Workshop:
@@ -57,7 +66,7 @@ def open_workshop(path: Path) -> Workshop:
     folder = path if path.is_dir() else path.parent
     network = read_intent(path)
     plan, numbers = make_plan(network, read_numbers(folder))
-    return Workshop(folder=folder, network=network, plan=plan, numbers=numbers, secrets=make_resolver(folder))
+    return Workshop(folder, network, plan, numbers)
 
 
 def name_account() -> str:
