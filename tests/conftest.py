@@ -17,6 +17,13 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/lib/frr"))
 CHECKERS = ("vtysh", "bird", "nft")
 LAB_PROGRAMS = (*CHECKERS, "ip", "birdc", "zebra", "bgpd", "ospfd", "ospf6d", "bfdd", "staticd")
+LOGIN_PROGRAMS = ("ssh", "sshd", "ssh-keygen", "sudo", "ping", "frr-reload.py")
+"""What a lab needs whose routers are logged in to, and deployments on it."""
+
+CONTAINERS = "containers"
+"""The group of tests that share one Docker; containerlab makes cables on the host itself."""
+ALONE_ON_THE_HOST = ("test_lab_lifecycle.py",)
+"""Tests that look at the host's network, where containerlab must not be at work meanwhile."""
 
 # No deadline: time never decides a unit test. No database: root must leave no files in the checkout.
 hypothesis.settings.register_profile("repository", deadline=None, database=None)
@@ -27,6 +34,33 @@ def pytest_configure() -> None:
     """Let Ctrl-C reach the programs under test: a shell's `&` has it ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests: what shares a lab stays together, and what takes longest comes first."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_turn)  # within a turn, the random order stays
+
+
+def _group(item: pytest.Item) -> str:
+    """Name the tests that one worker must run: those of one file, whose labs are made once for all of them."""
+    if item.get_closest_marker("containers") or item.path.name in ALONE_ON_THE_HOST:
+        return CONTAINERS
+    if "page" in getattr(item, "fixturenames", ()):
+        return item.name
+    return item.path.relative_to(ROOT).as_posix()
+
+
+def _turn(item: pytest.Item) -> int:
+    """Order the groups: the two longest are begun by one worker each, and small ones fill up the end."""
+    if _group(item) == CONTAINERS:
+        return 0
+    if item.path.name == "test_proof.py":
+        return 1
+    return 2 if item.get_closest_marker("lab") or item.get_closest_marker("wheel") else 3
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -41,7 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _lacking(item: pytest.Item) -> str:
     """Say what the marks of a test ask for and this machine has not; empty: nothing."""
     if item.get_closest_marker("lab"):
-        return "needs root" if os.geteuid() else _missing_programs(LAB_PROGRAMS)
+        wanted = (*LAB_PROGRAMS, *LOGIN_PROGRAMS) if "lab_deploy" in item.path.parts else LAB_PROGRAMS
+        return "needs root" if os.geteuid() else _missing_programs(wanted)
     if item.get_closest_marker("containers"):
         return what_is_missing()
     if item.get_closest_marker("daemons"):

@@ -89,6 +89,10 @@ class NetnsLab(KeptLab):
             return tuple(daemon.pid for daemon in self.daemons(node) if daemon.running)
         return tuple(pid for pid, _ in processes_in(mounts.stat().st_ino))
 
+    def refresh(self) -> None:
+        """Read again what runs: a router may have restarted its daemons by itself."""
+        self._read_running()
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _node(self, node: str) -> Mapping[str, Any]:
