@@ -66,7 +66,10 @@ class LinuxDriver:
 
     def observe(self) -> Observation:
         """Say what its daemons see."""
-        return self._client.ask(Observation, "observe", timeout_s=_OBSERVE_S)
+        found = self._client.call("observe", timeout_s=_OBSERVE_S)
+        ospf = found.pop("ospf", None)
+        found["ospf_neighbors"] = ospf.get("neighbors", 0) if isinstance(ospf, dict) else 0
+        return read_answer(Observation, found, "observe")
 
     def check(self) -> Check:
         """Compare what runs with what should."""

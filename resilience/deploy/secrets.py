@@ -77,21 +77,25 @@ def _read_secret_file(reference: str, path: Path) -> str:
     """Read a file that only its owner and group may read: a secret that everybody reads is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _refuse_open_file(reference, path, os.fstat(descriptor).st_mode)
+            return _to_text(reference, os.read(descriptor, _MAXIMUM_BYTES + 1))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name cannot be a file's"
         raise UsageError(
             f"the secret {reference} cannot be had: {reason}", hint="paths are relative to the network's folder"
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise UsageError(f"the secret {reference} cannot be had: this is no regular file")
-        if found.st_mode & _OTHERS:
-            raise UsageError(
-                f"the secret {reference} is refused: others may read or change the file", hint=f"chmod 600 {path}"
-            )
-        data = file.read(_MAXIMUM_BYTES + 1)
-    return _to_text(reference, data)
+
+
+def _refuse_open_file(reference: str, path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"the secret {reference} cannot be had: this is no regular file")
+    if mode & _OTHERS:
+        raise UsageError(
+            f"the secret {reference} is refused: others may read or change the file", hint=f"chmod 600 {path}"
+        )
 
 
 def _to_text(reference: str, data: bytes) -> str:
