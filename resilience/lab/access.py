@@ -128,6 +128,7 @@ def _inventory(routers: Iterable[Node]) -> dict[str, dict[str, Any]]:
             "username": ACCOUNT,
             "platform": str(router.platform),
             "data": {"lab": True},
+            "connection_options": {"netmiko": {"extras": {"key_file": KEY}}},
         }
         for router in routers
     }

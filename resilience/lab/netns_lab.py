@@ -70,6 +70,8 @@ class NetnsLab(KeptLab):
 
     def daemons(self, node: str) -> tuple[Daemon, ...]:
         """Return the processes that a node runs."""
+        if self._node(node)["ssh"]:
+            self._read_running()  # a router that is logged in to restarts its daemons by itself
         run = self.folder.node(node) / "run"
         return tuple(
             Daemon(
@@ -88,10 +90,6 @@ class NetnsLab(KeptLab):
         if mounts is None or not self._node(node)["ssh"]:
             return tuple(daemon.pid for daemon in self.daemons(node) if daemon.running)
         return tuple(pid for pid, _ in processes_in(mounts.stat().st_ino))
-
-    def refresh(self) -> None:
-        """Read again what runs: a router may have restarted its daemons by itself."""
-        self._read_running()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
