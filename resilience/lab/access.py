@@ -107,8 +107,6 @@ def _make_key(path: Path) -> str:
 
 
 def _write_program(path: Path, source: Any) -> None:
-    if not source.is_file():
-        return
     path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     path.chmod(0o755)
     os.chown(path, 0, 0)

@@ -87,11 +87,9 @@ def boot(node: Booted, base_mounts: int) -> None:
 
 def _boot_router(node: Booted) -> None:
     """Boot a router that can be logged in to as a real one boots: by its own program, from what its files say now."""
-    _apply_files(node)
     _enter_mounts(node)
     renew_boot_id(node.folder)
-    if ROUTER_PROGRAM.exists():
-        _run(node, [str(ROUTER_PROGRAM), "boot"], check=False)
+    _run(node, [str(ROUTER_PROGRAM), "boot"])
     _read_programs_again(node)
     _start_daemons(node)
     _start_sshd(node)

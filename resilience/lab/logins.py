@@ -59,8 +59,7 @@ def prepare_logins(folder: LabFolder) -> None:
         place.mkdir(mode=0o711)
     mount(str(folder.path), str(SHARED), flags=MS_BIND)
     _add_account()
-    if (folder.path / PROGRAM_COPY).exists():
-        _replace(ROUTER_PROGRAM, (folder.path / PROGRAM_COPY).read_text(encoding="utf-8"), 0o755)
+    _replace(ROUTER_PROGRAM, (folder.path / PROGRAM_COPY).read_text(encoding="utf-8"), 0o755)
 
 
 def _cover(place: Path, workshop: Path) -> None:
