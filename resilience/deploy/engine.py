@@ -46,7 +46,7 @@ class Watching:
     """Who watches a deployment, by which clock it goes, and how it is told to stop."""
 
     tell: Tell = _say_nothing
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=lambda: SystemClock())
     stop: threading.Event = field(default_factory=threading.Event)
 
 
