@@ -80,6 +80,7 @@ class Field:
     def golden(self, case: str) -> None:
         """Compare what was said with what was said before."""
         said = self.err.replace(str(self.folder), "NET")
+        said = re.sub(r"\d{4}-\d\d-\d\dT[0-9:]+Z", "TIME", said)
         said = re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "ID", said)
         expected = GOLDEN / f"{case}.txt"
         if UPDATE:
@@ -96,7 +97,7 @@ def field(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setattr("resilience.deploy.fleet.open_fleet", lambda *_args, **_options: made.fleet)
     monkeypatch.setattr("resilience.deploy.engine.SystemClock", lambda: made.clock)
     monkeypatch.setattr("resilience.cli.proving.in_ci", lambda: False)
-    monkeypatch.setattr("resilience.cli.reaching.who", lambda: "anna@noc")
+    monkeypatch.setattr("resilience.cli.deploy.who", lambda: "anna@noc")
     return made
 
 
