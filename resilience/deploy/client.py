@@ -59,7 +59,7 @@ class RouterClient:
 
     def _trouble(self, verb: str, answer: Answer) -> RouterError:
         """Say why there is no answer that can be read."""
-        said = make_printable(answer.stderr.strip().partition("\n")[0])
+        said = _first_words(answer)
         if answer.code == _WRONG_USAGE:
             return RouterError(
                 RouterTrouble.OLD,
@@ -67,29 +67,38 @@ class RouterClient:
                 hint=f"install the program that belongs to this version; {_PREPARE}",
             )
         if not self._transport.root and answer.code != 0:
-            return self._sudo_trouble(said)
+            known = self._sudo_trouble(said)
+            if known is not None:
+                return known
         if answer.code in _NOT_EXECUTABLE:
             return _no_program(said)
-        begins = make_printable(answer.stdout[:80].decode("utf-8", "replace"))
         return RouterError(
             RouterTrouble.FAILED,
-            f"its answer to {verb} is not to be understood (exit code {answer.code}): {begins or said or 'nothing'}",
-            hint="the account's shell must print nothing of its own",
+            f"its answer to {verb} is not to be understood (exit code {answer.code}): {said or 'nothing'}",
+            hint="the account needs an ordinary shell, one that prints nothing of its own",
         )
 
-    def _sudo_trouble(self, said: str) -> RouterError:
-        """Tell apart a program that is not there from one that the account may not run.
+    def _sudo_trouble(self, said: str) -> RouterError | None:
+        """Tell apart a program that is not there from one that the account may not run; None: neither is the case.
 
         Sudo's words depend on the router's language, so the program itself is asked, without sudo.
         """
         plain = self._transport.run((PROGRAM_PATH, "hello"), timeout_s=15)
         if plain.code in _NOT_EXECUTABLE:
-            return _no_program(make_printable(plain.stderr.strip().partition("\n")[0]))
+            return _no_program(_first_words(plain))
+        if _parse(plain.stdout) is None and not said.startswith("sudo:"):
+            return None
         return RouterError(
             RouterTrouble.SUDO,
             f"the account may not run {PROGRAM_PATH} as root: {said or 'sudo refused'}",
             hint=f"its line in sudoers is `ACCOUNT ALL=(root) NOPASSWD: {PROGRAM_PATH}`; {_PREPARE}",
         )
+
+
+def _first_words(answer: Answer) -> str:
+    """Return what a command said that went wrong, for a message."""
+    lines = answer.stderr.strip() or answer.stdout[:400].decode("utf-8", "replace").strip()
+    return make_printable(lines.partition("\n")[0][:200])
 
 
 def _no_program(said: str) -> RouterError:

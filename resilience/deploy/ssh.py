@@ -41,6 +41,16 @@ class UnknownHostKey(Exception):
         self.key = key
 
 
+class ChangedHostKey(Exception):
+    """Another machine answers than the one that is known."""
+
+    def __init__(self, name: str, key: paramiko.PKey, known: paramiko.PKey) -> None:
+        super().__init__(name)
+        self.name = name
+        self.key = key
+        self.known = known
+
+
 class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
     """Stops before anything is said to a machine that may be anybody."""
 
@@ -63,7 +73,13 @@ class ExecSession(LinuxSSH):
         if _SYSTEM_KNOWN_HOSTS.is_file():
             client.load_system_host_keys(str(_SYSTEM_KNOWN_HOSTS))
         self.remote_conn_pre = client
-        client.connect(**self._connect_params_dict(), channel_timeout=_CHANNEL_TIMEOUT_S)
+        parameters = self._connect_params_dict()
+        try:
+            client.connect(**parameters, channel_timeout=_CHANNEL_TIMEOUT_S)
+        except paramiko.BadHostKeyException as error:
+            port = parameters["port"]
+            name = error.hostname if port == paramiko.config.SSH_PORT else f"[{error.hostname}]:{port}"
+            raise ChangedHostKey(name, error.key, error.expected_key) from None
         _notice_a_cut(self._transport())
 
     def cleanup(self, command: str = "exit") -> None:

@@ -21,7 +21,7 @@ from nornir.core.configuration import Config
 from nornir.core.exceptions import ConnectionNotOpen
 from nornir.core.inventory import Host
 
-from resilience.deploy.ssh import CONNECTION, ExecSession, UnknownHostKey, register
+from resilience.deploy.ssh import CONNECTION, ChangedHostKey, ExecSession, UnknownHostKey, register
 from resilience.errors import RouterError, RouterTrouble
 
 MOST_STDOUT: Final = 16 * 2**20
@@ -218,7 +218,7 @@ def _tell_trouble(error: Exception, address: str, username: str) -> RouterError:
         return error
     if isinstance(error, UnknownHostKey):
         return _unknown_key(error, address)
-    if isinstance(error, paramiko.BadHostKeyException):
+    if isinstance(error, ChangedHostKey):
         return _changed_key(error, address)
     return _refused_login(error, address, username) or RouterError(
         RouterTrouble.UNREACHABLE,
@@ -263,12 +263,12 @@ def _unknown_key(error: UnknownHostKey, address: str) -> RouterError:
     )
 
 
-def _changed_key(error: paramiko.BadHostKeyException, address: str) -> RouterError:
+def _changed_key(error: ChangedHostKey, address: str) -> RouterError:
     return RouterError(
         RouterTrouble.HOST_KEY,
         f"THE MACHINE AT {address} IS NOT THE ONE THAT IT WAS: its key is {fingerprint(error.key)}, known is "
-        f"{fingerprint(error.expected_key)}. Somebody may be in between; nothing was said to it",
-        hint=f"only if you know that the router was replaced: ssh-keygen -R '{error.hostname}', and the same with "
+        f"{fingerprint(error.known)}. Somebody may be in between; nothing was said to it",
+        hint=f"only if you know that the router was replaced: ssh-keygen -R '{error.name}', and the same with "
         "-f known_hosts beside hosts.yaml",
     )
 

@@ -20,6 +20,8 @@ from typing import Any
 
 ACCOUNT = "netops"
 PASSWORD = "a-login-secret"  # noqa: S105 - of an account that exists in a mount namespace of ours only
+_HASHED = "$6$netresilience$JKNmbl.Sp3wEiXy.AvBOxufrTeMuFwujG.VfKhT4HQeg.PvK3IsgUzcYx0UFbi0AHeFAAwNb6.7wv2bS8P6ro."
+"""The same, as `openssl passwd -6` writes it."""
 PROGRAM = "/usr/sbin/netresilience-router"
 _LIMIT_S = 30.0
 
@@ -36,6 +38,8 @@ for part in ("upper", "work"):
 os.environ.pop("LANG", None)
 options = f"lowerdir=/usr/sbin,upperdir={made}/over/upper,workdir={made}/over/work"
 subprocess.run(["mount", "-t", "overlay", "none", "-o", options, "/usr/sbin"], check=True)
+# The account reads its keys itself, and the folders of a test are nobody else's.
+Path("/usr/sbin/authorized_keys").write_text((made / "key.pub").read_text())
 if (made / "program").exists():
     target = Path("/usr/sbin/netresilience-router")
     target.write_text((made / "program").read_text())
@@ -48,7 +52,7 @@ _CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
 HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedKeysFile /usr/sbin/authorized_keys
 PasswordAuthentication yes
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
@@ -63,11 +67,12 @@ LogLevel ERROR
 _PROGRAM = """#!{python}
 import json, os, sys
 verb = sys.argv[1]
+if os.geteuid():
+    print(json.dumps({{"error": {{"kind": "sudo", "message": "this program needs root", "hint": ""}}}}))
+    sys.exit(1)
 stdin = sys.stdin.read() if verb in ("diff", "stage", "probe") else ""
 with open({log!r}, "a") as log:
     log.write(json.dumps([sys.argv[1:], len(stdin), os.geteuid()]) + "\\n")
-if os.geteuid():
-    sys.exit("must be root")
 answers = json.load(open({answers!r}))
 if verb not in answers:
     sys.exit(2)
@@ -125,12 +130,12 @@ def hello(name: str = "gw", platform: str = "frr") -> Mapping[str, Any]:
 
 @contextmanager
 def running_machine(
-    folder: Path, *, program: bool = True, sudo: bool = True, shell: str = "/bin/sh"
+    folder: Path, *, program: bool = True, sudo: bool = True, login: str = "/bin/sh"
 ) -> Iterator[Machine]:
     """Start an SSH server whose account may run the program, or lacks what is said here."""
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
-    _write_files(folder, port, program=program, sudo=sudo, shell=shell)
+    _write_files(folder, port, program=program, sudo=sudo, login=login)
     launcher = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", _LAUNCHER, str(folder)]
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(launcher, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -144,20 +149,16 @@ def running_machine(
         process.wait(_LIMIT_S)
 
 
-def _write_files(folder: Path, port: int, *, program: bool, sudo: bool, shell: str) -> None:
+def _write_files(folder: Path, port: int, *, program: bool, sudo: bool, login: str) -> None:
     for name in ("host_key", "key"):
         if not (folder / name).exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    (folder / "authorized_keys").write_text((folder / "key.pub").read_text(encoding="ascii"), encoding="ascii")
     (folder / "over").mkdir(exist_ok=True)
     (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder), encoding="ascii")
-    hashed = subprocess.run(
-        ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True
-    ).stdout.strip()
     lines = {
-        "passwd": f"{ACCOUNT}:x:60123:60123::/:{shell}\n",
+        "passwd": f"{ACCOUNT}:x:60123:60123::/:{login}\n",
         "group": f"{ACCOUNT}:x:60123:\n",
-        "shadow": f"{ACCOUNT}:{hashed}:20000::::::\n",
+        "shadow": f"{ACCOUNT}:{_HASHED}:20000::::::\n",
     }
     for name, line in lines.items():
         (folder / name).write_text(Path("/etc", name).read_text(encoding="utf-8") + line, encoding="utf-8")
@@ -172,7 +173,6 @@ def _write_files(folder: Path, port: int, *, program: bool, sudo: bool, shell: s
             python="/usr/bin/python3", log=str(folder / "calls"), answers=str(folder / "answers.json")
         )
         (folder / "program").write_text(text, encoding="utf-8")
-    folder.chmod(0o755)
 
 
 def _free_port() -> int:

@@ -211,12 +211,22 @@ def test_a_program_that_is_not_there_is_told_from_sudos_refusal() -> None:
     refused = says("", code=1, stderr="sudo: il est nécessaire de saisir un mot de passe\n")
 
     missing = trouble(refused, says("", code=127, stderr="sh: 1: /usr/sbin/netresilience-router: not found"))
-    forbidden = trouble(refused, says("", code=1, stderr="must be root"))
+    forbidden = trouble(refused, says({"error": {"kind": "sudo"}}, code=1))
 
     assert missing.kind is RouterTrouble.NO_PROGRAM
     assert forbidden.kind is RouterTrouble.SUDO
     assert "mot de passe" in forbidden.message
     assert f"NOPASSWD: {PROGRAM_PATH}" in forbidden.hint
+
+
+def test_a_shell_that_is_none_is_told_from_sudos_refusal() -> None:
+    """Sudo is not to blame where nothing is run at all."""
+    nothing = says("This account is currently not available.\n", code=1)
+
+    error = trouble(nothing, nothing)
+
+    assert error.kind is RouterTrouble.FAILED
+    assert "This account is currently not available." in error.message
 
 
 def test_root_without_the_program_is_told() -> None:
