@@ -122,6 +122,13 @@ CHECKS: Final = (
         limits.find_long_prefixes,
     ),
     Check(
+        "management-open",
+        _W,
+        "routers that strangers or customers may log in to",
+        "RFC 7454 section 4, RFC 6192",
+        limits.find_open_management,
+    ),
+    Check(
         "no-bfd",
         _W,
         "a neighbour whose hold time alone notices a silent failure",

@@ -1,4 +1,4 @@
-"""What the rest of the Internet would not go along with: limits below its table, prefixes that it does not take."""
+"""What the rest of the Internet would not go along with, and what we should not: limits, lengths, open doors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from resilience.model.network import Accept, IPNetwork
 _FULL_TABLE = {4: 1_000_000, 6: 230_000}
 """What the whole Internet's table holds in the middle of the 2020s, rounded; it grows."""
 _LONGEST = {4: 24, 6: 48}
+_SHORTEST_DESK = {4: 8, 6: 16}
+"""Prefixes to log in from that are larger hold a good part of the Internet: nobody owns as much."""
 
 
 def find_low_maximum(subject: Subject) -> Iterator[Found]:
@@ -41,6 +43,37 @@ def find_long_prefixes(subject: Subject) -> Iterator[Found]:
                 "a prefix of /24 or /48, or a part of one of ours",
                 place(customer),
             )
+
+
+def find_open_management(subject: Subject) -> Iterator[Found]:
+    """Say so when strangers, or customers, may knock at the routers' SSH servers."""
+    network = subject.network
+    everybody = [prefix for prefix in network.management if prefix.prefixlen < _SHORTEST_DESK[prefix.version]]
+    if everybody:
+        yield Found(
+            network.name,
+            f"management is open to everybody: {join([str(prefix) for prefix in everybody])} may log in to the routers "
+            "through any interface",
+            "state under `management:` the prefixes of those who run this network",
+        )
+    for customer in network.customers.values():
+        inside = [
+            prefix
+            for prefix in network.management
+            if prefix not in everybody and any(_overlap(prefix, theirs) for theirs in customer.prefixes)
+        ]
+        if inside:
+            yield Found(
+                f"customer {customer.name}",
+                f"{customer.name} may log in to the routers: {join([str(prefix) for prefix in inside])} under "
+                "`management:` holds addresses of this customer",
+                "a prefix for those who run this network, and for nobody else",
+                place(customer),
+            )
+
+
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
 def _covers(outer: IPNetwork, inner: IPNetwork) -> bool:

@@ -284,6 +284,8 @@ def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
     if line >= len(source.lines):
         line, column = len(source.lines) - 1, len(source.lines[-1])
+    if "maximum nesting depth" in said:  # libyaml 0.2.6 and later looks ahead, and gives up before an event is seen
+        return source.problem("yaml-depth", line, column, f"values are nested more than {MAXIMUM_DEPTH} deep")
     hint = "quote values that hold ': ', '#', or begin with one of @ ` % & * ! | > [ ] { }"
     if context is not None and not source.lines[line].strip():
         line, column = context.line, context.column

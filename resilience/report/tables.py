@@ -69,6 +69,7 @@ def count_parts(plan: Plan) -> Table:
     rows: tuple[tuple[Cell, ...], ...] = (
         ("network", f"{network.name}, AS {network.asn}"),
         ("prefixes", ", ".join(map(str, network.prefixes))),
+        ("log in to routers from", ", ".join(map(str, network.management)) or "each other only"),
         ("own routers", own),
         ("nodes around them", len(plan.nodes) - own),
         ("cables", len(plan.segments)),

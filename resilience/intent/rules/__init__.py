@@ -29,6 +29,7 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     addressing.check_subnets,
     addressing.check_interfaces,
     prefixes.check_own,
+    prefixes.check_management,
     prefixes.check_customers,
     prefixes.check_services,
     prefixes.check_pools,

@@ -66,6 +66,11 @@ def check_own(context: Context) -> None:
     _check_repeats(context, ("prefixes",), document.prefixes)
 
 
+def check_management(context: Context) -> None:
+    """Who may log in is said once."""
+    _check_repeats(context, ("management",), context.document.management)
+
+
 def _check_repeats(context: Context, path: Path, prefixes: Sequence[IPNetwork]) -> None:
     seen: set[IPNetwork] = set()
     for index, prefix in enumerate(prefixes):

@@ -296,7 +296,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
         name="management-plane",
         group=Group.PACKETS,
-        protection="locked management plane: only our own routers may log in",
+        protection="locked management plane: only our own routers and `management:` may log in",
         attack_title="customers, users, providers and peers try to reach the router's own services",
         sources=("RFC 6192", "RFC 7454 section 4"),
         intent=_INSIDE + _PROVIDER + _EXCHANGE + _STATIC_CUSTOMERS,

@@ -219,6 +219,13 @@ CASES = {
         "declare the prefixes",
         lambda: dual_homed(Platform.BIRD),
     ),
+    "management-open": Case(
+        lambda: replace(dual_homed(), management=(ip_network("0.0.0.0/0"), ip_network("192.0.2.0/28"))),
+        "dual-homed",
+        ("management is open to everybody: 0.0.0.0/0 may log in",),
+        "the prefixes of those who run this network",
+        lambda: replace(dual_homed(), management=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))),
+    ),
     "no-bfd": Case(
         dual_homed,
         "uplink alpha-fibre",

@@ -54,6 +54,7 @@ def test_the_top_of_the_example(language: Network) -> None:
     assert language.prefixes == (ip_network("198.51.100.0/24"), ip_network("2001:db8:6400::/40"))
     assert language.pools == Pools()
     assert language.rpki == ()
+    assert language.management == ()
 
 
 def test_the_risks_of_the_example(language: Network) -> None:
@@ -139,6 +140,7 @@ def test_what_is_stated_of_the_inside(stated: Network) -> None:
     """Loopbacks, links with addresses, ports, BFD, cost, VLAN and MTU; parallel links get a number."""
     assert stated.lab
     assert stated.prefixes == (ip_network("198.51.100.0/24"),)
+    assert stated.management == (ip_network("198.51.100.0/28"), ip_network("2001:db8:5::/64"))
     assert stated.pools.loopbacks == (ip_network("10.255.0.0/24"), ip_network("2001:db8:ffff::/64"))
     assert stated.pools.links == (IPv4Network("10.254.0.0/16"),)
     assert [(one.name, str(one.address), one.port) for one in stated.rpki] == [
