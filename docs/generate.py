@@ -98,8 +98,10 @@ _EXIT_MEANINGS = {
     ExitCode.HOLDS: "holds; warnings included",
     ExitCode.INTERNAL: "internal error: a defect of this tool",
     ExitCode.USAGE: "the command line or the intent is not valid, or a program is missing",
-    ExitCode.UNKNOWN: "could not tell: the lab did not converge, or a measurement cannot be trusted",
-    ExitCode.FAILED: "a promise does not hold, or a difference was found",
+    ExitCode.UNKNOWN: (
+        "could not tell: the lab did not converge, a measurement cannot be trusted, or a router was not reached"
+    ),
+    ExitCode.FAILED: "a promise does not hold, a difference was found, or a deployment was rolled back",
 }
 
 

@@ -22,7 +22,8 @@ def schema(
         str,
         typer.Argument(
             metavar="[DOCUMENT]",
-            help="network (network.yaml), drills (a drill file), journal, findings, explanation or proof.",
+            help="network (network.yaml), drills (a drill file), journal, findings, explanation, proof, deployment, "
+            "deployment-diff or drift.",
         ),
     ] = INTENT,
 ) -> None:

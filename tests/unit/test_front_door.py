@@ -20,8 +20,8 @@ def test_every_name_at_the_door_exists(name: str) -> None:
 
 def test_the_door_has_no_other_name() -> None:
     """A name that is not promised is an AttributeError, as everywhere in Python."""
-    with pytest.raises(AttributeError, match="has no attribute 'deploy'"):
-        _ = resilience.deploy
+    with pytest.raises(AttributeError, match="has no attribute 'launch'"):
+        _ = resilience.launch
 
 
 def test_opening_the_door_loads_nothing_heavy() -> None:

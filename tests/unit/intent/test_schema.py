@@ -104,7 +104,7 @@ def test_the_schema_has_the_keys_of_the_types() -> None:
     assert schema["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("document", ["network", "journal", "findings"])
+@pytest.mark.parametrize("document", ["network", "journal", "findings", "deployment", "drift"])
 def test_the_command_prints_the_schemas_that_lie_in_the_repository(document: str) -> None:
     """`resilience schema` prints the language's, and those of results by name."""
     printed = CliRunner().invoke(app, ["schema", document])
