@@ -11,17 +11,23 @@ AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/t
            NETRESILIENCE_CACHE=$(NETRESILIENCE_CACHE)
 BIN     := .venv/bin
 WHEEL   := build/venv/bin
+# Tests mostly wait for routers, so two share the machine; tests/conftest.py says which stay together and come first.
+PYTEST  := RESILIENCE_TESTS=wheel $(WHEEL)/pytest -p no:cacheprovider \
+           --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 CODE    := resilience tests benchmarks docs simulations
 SHIPPED := $(shell find resilience templates inventories schema simulations -type f -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: drill test ready test-unit lint format types docs bench programs containers print-as-root clean
+.PHONY: drill test test-all ready test-unit lint format types docs bench programs containers print-tests clean
 
 drill: programs .venv/run.stamp  ## declare, render, build, break and measure the ten-line network
 	$(AS_ROOT) $(BIN)/resilience drill $(NETWORK)
 
 test: ready  ## everything; the tests run against the built wheel
-	$(AS_ROOT) RESILIENCE_TESTS=wheel $(WHEEL)/pytest -p no:cacheprovider
+	$(AS_ROOT) $(PYTEST)
+
+test-all: ready containers  ## more than everything: every case where `test` tries those that stand for the rest
+	$(AS_ROOT) RESILIENCE_EVERY=1 $(PYTEST)
 
 ready: programs lint types build/wheel.stamp  ## all of `test` but pytest itself
 
@@ -85,8 +91,8 @@ build/netlab.stamp:
 	build/netlab/bin/python -m pip install --quiet networklab || echo "netlab could not be installed"
 	@touch $@
 
-print-as-root:
-	@echo $(AS_ROOT)
+print-tests:
+	@echo $(AS_ROOT) $(PYTEST)
 
 clean:
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache

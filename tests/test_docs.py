@@ -206,7 +206,8 @@ def run_until_told(command: str, folder: Path) -> subprocess.CompletedProcess[st
 def run_command(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run one line of an example in a shell, with the tested `resilience` first on the path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
+    run = {"RESILIENCE_RUN": str(folder / "run")}  # other labs of this machine are none of a page's business
+    environment = {**os.environ, **run, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
