@@ -76,7 +76,8 @@ def _read_word(kind: type[Enum], value: object, place: str) -> Enum:
     try:
         return kind(value)
     except ValueError:
-        raise Misshapen(f"{place}: {str(value)[:40]!r} is none of {', '.join(str(one.value) for one in kind)}") from None
+        words = ", ".join(str(one.value) for one in kind)
+        raise Misshapen(f"{place}: {str(value)[:40]!r} is none of {words}") from None
 
 
 def _below(place: str, name: str) -> str:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import difflib
 import errno
 import fcntl
@@ -68,6 +69,8 @@ RELOADS = 3
 NATIVE_GRACE_S = 30
 """BIRD's own undo comes this much later than ours: it is there for the case that all of ours is killed."""
 PROBES = 64
+CLONE_NEWNET = 0x40000000
+"""From sched.h."""
 _CHANGE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[!-~]{1,200}")
 
@@ -515,10 +518,16 @@ class PacketFilter:
         return list(dict.fromkeys(self._tables(self._scratch(text))))
 
     def _scratch(self, text: str) -> list[Doc]:
-        done = self.machine.run(["unshare", "--net", "nft", "-j", "-f", "-"], stdin=text + "\nlist ruleset\n")
-        if done.code != 0:
-            raise Refused("invalid", f"nftables.conf: {done.words}")
-        return _nft_objects(done.out)
+        """Return what nft makes of a text, in a network of its own."""
+        loaded, listed = in_fresh_network(
+            lambda: (
+                self.machine.run(["nft", "-f", "-"], stdin=text),
+                self.machine.run(["nft", "-j", "list", "ruleset"]),
+            )
+        )
+        if loaded.code != 0:
+            raise Refused("invalid", f"nftables.conf: {loaded.words.replace('/dev/stdin', 'line')}")
+        return _nft_objects(listed.out)
 
     def _live(self) -> list[Doc]:
         done = self.machine.run(["nft", "-j", "list", "ruleset"])
@@ -554,6 +563,18 @@ class PacketFilter:
         """Return the live tables as a text that can be loaded."""
         texts = [self.machine.run(["nft", "-s", "list", "table", *table]) for table in tables]
         return "".join(done.out + "\n" for done in texts if done.code == 0)
+
+
+def in_fresh_network(action: Callable[[], tuple[Done, Done]]) -> tuple[Done, Done]:
+    """Do something in a network namespace that is empty and gone afterwards: one thread moves there and ends."""
+
+    def move_and_act() -> tuple[Done, Done]:
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+            raise Refused("failed", f"no network namespace: {os.strerror(ctypes.get_errno())}")
+        return action()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(move_and_act).result()
 
 
 def _nft_objects(text: str) -> list[Doc]:
@@ -1928,3 +1949,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = {"error": {"kind": trouble.kind, "message": trouble.message, "hint": ""}}
     sys.stdout.write(json.dumps(said) + "\n")
     return 1 if "error" in said else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
