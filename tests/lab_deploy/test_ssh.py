@@ -5,6 +5,7 @@ What is wrong with one router is said of that router; the other one of the netwo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -378,8 +379,10 @@ class Relay:
                 return
 
     def close(self) -> None:
-        """Close every end."""
+        """End every connection: a socket that a thread still reads from stays open when it is only closed."""
         for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 
