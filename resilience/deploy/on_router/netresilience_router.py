@@ -599,13 +599,22 @@ def _nft_listing(objects: Sequence[Doc], tables: Sequence[tuple[str, str]]) -> l
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        dynamic = "dynamic" in (value.get("flags") or ())
-        dropped = {"handle", "elem"} if dynamic else {"handle"}
-        return {key: (None if key == "counter" else _plain(item)) for key, item in value.items() if key not in dropped}
+        kept = {key: item for key, item in value.items() if key != "handle"}
+        if isinstance(kept.get("elem"), list):
+            # What the filter remembers by itself for a while is no part of what it is told.
+            kept["elem"] = [item for item in kept["elem"] if not _expires(item)]
+            if not kept["elem"]:
+                del kept["elem"]
+        return {key: (None if key == "counter" else _plain(item)) for key, item in kept.items()}
     if isinstance(value, list):
         plain = [_plain(item) for item in value]
         return sorted(plain, key=lambda item: json.dumps(item, sort_keys=True)) if _is_set(plain) else plain
     return value
+
+
+def _expires(element: Any) -> bool:
+    inner = element.get("elem") if isinstance(element, dict) else None
+    return isinstance(inner, dict) and "expires" in inner
 
 
 def _is_set(values: list[Any]) -> bool:
