@@ -239,7 +239,8 @@ class Store:
     def prepare(self) -> None:
         """Make the folders; others may pass through, to files that are theirs to read, and list nothing."""
         for path in (self.folder, self.folder / "staged", self.folder / "history", self.folder / "former"):
-            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o711)  # whatever the umask is: BIRD opens its staged file as its own user
         self._refill()
 
     def _refill(self) -> None:
@@ -886,7 +887,8 @@ class Bird(Daemon):
             words += ["timeout", str(timeout_s)]
         said = self._birdc(*words)
         if "Reconfigured" not in said and "Reconfiguration in progress" not in said:
-            raise Refused("failed", mask(said.strip()[-1000:]))
+            telling = [line for line in said.splitlines() if not _BIRD_CHATTER.match(line)]
+            raise Refused("failed", mask("; ".join(telling)[-1000:]))
         deadline = time.monotonic() + 30
         while "Reconfiguration in progress" in self._birdc("show", "status"):
             if time.monotonic() > deadline:
@@ -911,6 +913,8 @@ class Bird(Daemon):
         text = "".join(self._birdc("show", "ospf", "neighbors", name) for name in names)
         return {"sessions": sessions, "bfd": bfd, "ospf": {"neighbors": len(re.findall(r"\sFull/", text))}}
 
+
+_BIRD_CHATTER = re.compile(r"BIRD \S+ ready\.|Reading configuration from ")
 
 _BFD_STATES = frozenset({"Up", "Down", "Init", "AdminDown"})
 
@@ -1251,9 +1255,10 @@ class Router:
             if drained and not pending["can_drain"]:
                 raise Refused("failed", "the change has no drained form")
             try:
-                self._keep_former(state, pending)
+                loads = self._keep_former(state, pending)
                 pending.update(
                     phase="applying",
+                    loads=loads or drained,
                     deadline_s=deadline_s,
                     deadline=self.machine.clock() + deadline_s,
                     started=self.machine.clock(),
@@ -1267,8 +1272,11 @@ class Router:
         start_guard(change)
         return self.follow(change, ("applied",), deadline_s + LOCK_LIMIT_S)
 
-    def _keep_former(self, state: Doc, pending: Doc) -> None:
-        """Write down what to go back to: the start-up files, and what runs where that differs."""
+    def _keep_former(self, state: Doc, pending: Doc) -> bool:
+        """Write down what to go back to: the start-up files, and what runs where that differs.
+
+        Returns whether the daemon has to load its file: it runs another one, or one that only it knows.
+        """
         files = self.store.get(self.store.staged(pending["change"]))
         now = self.startup()
         drift = self.drift(state, now)
@@ -1291,6 +1299,8 @@ class Router:
         self.store.put(former, {}, "root")
         self.store.put(former / "files", now, self.daemon.user)
         self.store.put(former / "runs", runs, self.daemon.user)
+        main = self.daemon.main
+        return main in changed or runs.get(main) != files.get(main)
 
     def _snapshots(self, files: Files, now: Files, changed: set[str]) -> Files:
         """Return what runs where no start-up file says it."""
@@ -1339,6 +1349,8 @@ class Router:
         folder = self.store.staged(change)
         former = self.store.folder / "former" / "runs"
         before = self.store.get(former)
+        if pending["loads"]:
+            before[self.daemon.main] = ""
         loaded = folder / "drained" if pending["drained"] else folder
         runs = self.store.get(loaded)
         self.run_files(before, runs, loaded, int(pending["deadline_s"]) + NATIVE_GRACE_S)
@@ -1417,7 +1429,7 @@ class Router:
                 self._prewrite(change)
             except OSError as error:
                 raise _no_space(error) from error
-            if not self.daemon.settle():
+            if pending["loads"] and not self.daemon.settle():
                 pending["abandon"] = "the daemon had gone back by itself, or somebody told it to"
                 self.store.write(state)
                 raise Refused("expired", pending["abandon"])
