@@ -100,6 +100,8 @@ class Ledger:
             for name in sorted(wanted):
                 self._add_event(name, event or step.value)
             self.write()
+            for name in sorted(wanted):
+                self._tell(name, event or step.value)
 
     def update(self, changed: DeployedRouter) -> None:
         """Replace what is recorded of a router. The next step writes it down."""
@@ -115,14 +117,17 @@ class Ledger:
         """Note that something happened; the next step writes it down."""
         with self._lock:
             self._add_event(router, text)
+            self._tell(router, text)
 
     def state(self, state: DeploymentState, reason: str = "", *, ended: bool = True) -> None:
         """Note how the whole deployment stands, and that it ended."""
         with self._lock:
             at = self._at() if ended else ""
             self._deployment = replace(self._deployment, state=state, reason=reason, ended=at)
-            self._add_event("", f"{state.value}: {reason}" if reason else state.value)
+            text = f"{state.value}: {reason}" if reason else state.value
+            self._add_event("", text)
             self.write()
+            self._tell("", text)
 
     def _add_event(self, router: str, text: str) -> None:
         """Keep the newest events of a deployment that never ends, and the beginning, which says what it was about."""
@@ -130,7 +135,6 @@ class Ledger:
         if len(events) > _MOST_EVENTS:
             events = events[: _MOST_EVENTS // 2] + events[_MOST_EVENTS // 2 + 1 :]
         self._deployment = replace(self._deployment, events=events)
-        self._tell(router, text)
 
     def _at(self) -> str:
         return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
