@@ -58,6 +58,29 @@ DEPLOY_BIRD: Final = _NETWORK.format(name="bird", platforms=("bird", "bird", "bi
 DEPLOY_MIXED: Final = _NETWORK.format(name="mixed", platforms=("bird", "frr", "bird"))
 INTENTS: Final = {"frr": DEPLOY_FRR, "bird": DEPLOY_BIRD, "mixed": DEPLOY_MIXED}
 
+_RAW: Final = """\
+platform: {platform}, raw: {{
+      nftables.conf: "table inet counting {{ chain forward {{ type filter hook forward priority 10; counter\\n}}\\n}}",
+      sysctl.conf: "net.ipv4.tcp_mtu_probing = 1"}}"""
+
+
+def change_everything(text: str, platform: str) -> str:
+    """Return the intent of a network with something changed in every file of its border routers.
+
+    A prefix (daemon and packet filter), a link (addresses), a hold time (its session is reset, so the router is drained
+    first), a setting of the kernel, and a table of the packet filter.
+    """
+    for before, after in (
+        ('"2001:db8:6400::/40"]', '"2001:db8:6400::/40", 203.0.113.0/24]'),
+        ("  - {between: [r1, r3]}", "  - {between: [r1, r3]}\n  - {between: [r2, r3], name: spare}"),
+        ("provider: alpha,", "provider: alpha, hold: 60s,"),
+        ("provider: beta,", "provider: beta, hold: 60s,"),
+        ("r2: {site: east, platform: " + platform, "r2: {site: east, " + _RAW.format(platform=platform)),
+    ):
+        assert before in text, before
+        text = text.replace(before, after)
+    return text
+
 
 @dataclass(frozen=True, slots=True)
 class DeployLab:

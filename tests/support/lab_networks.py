@@ -10,7 +10,7 @@ from resilience.lab import Lab
 from resilience.lab.netns import socket_in
 from resilience.model.configs import Configs
 from resilience.model.plan import Plan
-from resilience.plan import Numbers, make_plan
+from resilience.plan import make_plan, read_numbers
 from resilience.render import render_configs
 
 SMALL = """
@@ -58,10 +58,10 @@ uplinks:
 
 
 def plan_from(text: str, folder: Path) -> tuple[Plan, Configs]:
-    """Return the plan and configurations of an intent, written into `folder`."""
+    """Return the plan and configurations of an intent, written into `folder`; numbers that lie there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.yaml").write_text(text, encoding="utf-8")
-    plan, _ = make_plan(read_intent(folder), Numbers())
+    plan, _ = make_plan(read_intent(folder), read_numbers(folder))
     return plan, render_configs(plan)
 
 

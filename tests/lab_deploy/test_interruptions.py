@@ -1,0 +1,303 @@
+"""Deployments interrupted at every step, over SSH, on real daemons: each router ends whole, and the record says how.
+
+`make test-all` tries every cell of the matrix; otherwise each kind of interruption is tried once a platform.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from resilience.intent import read_intent
+from resilience.lab.faults import arm
+from resilience.model.plan import Fault, FaultKind
+from resilience.plan import Numbers, make_plan, read_numbers, write_numbers
+from resilience.render import render_configs
+from tests.support.deploy_desk import Desk, Stepwise, wait_until
+from tests.support.deploy_lab import DESK, INTENTS, DeployLab, change_everything, open_deploy_lab
+from tests.support.interruptions import Cell, Kind, cells
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+ROUTERS: Final = ("r1", "r2", "r3")
+DEADLINE_S: Final = 15
+GRACE_S: Final = 5
+"""How much later than its deadline a router may be whole again."""
+OPTIONS: Final = ("--deadline", f"{DEADLINE_S}s", "--drain-wait", "0s")
+DISK_BYTES: Final = 96 * 2**20
+
+
+# --- the field ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Field:
+    """A lab of one platform, two intents that differ in every file, and which of them the routers run."""
+
+    desk: Desk
+    platform: str
+    intents: Mapping[str, Path]
+    clock: Path
+    runs: str = "new"
+    texts: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+
+    @property
+    def lab(self) -> DeployLab:
+        """The lab."""
+        return self.desk.lab
+
+    @property
+    def other(self) -> str:
+        """What the routers do not run."""
+        return "old" if self.runs == "new" else "new"
+
+    def startup(self, router: str) -> dict[str, str]:
+        """Return the files that a router starts with, those of a deployment."""
+        folder = self.lab.lab.folder.node(router) / "files"
+        found = {name: folder / name for name in self.texts["old"][router]}
+        return {name: path.read_text(encoding="utf-8") for name, path in found.items() if path.exists()}
+
+    def state(self, router: str) -> Any:
+        """Return what a router has written down of its change."""
+        path = self.lab.lab.folder.node(router) / "state" / "state.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def pending(self, router: str) -> Any:
+        """Return the change that a router has not settled."""
+        return self.state(router)["pending"]
+
+    def starts_with(self, router: str) -> str:
+        """Say whether a router starts with all of the old or all of the new."""
+        files = self.startup(router)
+        whole = [name for name, texts in self.texts.items() if texts[router] == files]
+        assert whole, f"{router} starts with a mixture"
+        return whole[0]
+
+
+@pytest.fixture(scope="module")
+def platform(request: pytest.FixtureRequest) -> str:
+    """The daemon that all routers run."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def a_small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A disk for labs that can be filled, and is nobody else's."""
+    folder = tmp_path_factory.mktemp("disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", str(folder)], check=True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RESILIENCE_RUN", str(folder))
+            yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def field_(platform: str, a_small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """Three routers that run the new intent, deployed once so that they know how to drain."""
+    folder = tmp_path_factory.mktemp(platform)
+    texts = {"old": INTENTS[platform], "new": change_everything(INTENTS[platform], platform)}
+    intents = write_intents(folder, texts)
+    with open_deploy_lab(texts["new"], intents["new"]) as lab:
+        clock = _let_the_clock_be_set(lab, a_small_disk)
+        one = Field(Desk(lab, folder / "records"), platform, intents, clock)
+        one.texts = {name: _files(path) for name, path in intents.items()}
+        settle(one)
+        yield one
+
+
+def write_intents(folder: Path, texts: Mapping[str, str]) -> dict[str, Path]:
+    """Write intents, each larger than the one before, each into a folder; they agree about every number."""
+    numbers = Numbers()
+    folders = {name: folder / name for name in texts}
+    for name, text in texts.items():
+        folders[name].mkdir()
+        (folders[name] / "network.yaml").write_text(text, encoding="utf-8")
+        _, numbers = make_plan(read_intent(folders[name]), numbers)
+    for path in folders.values():
+        write_numbers(path, numbers)
+    return folders
+
+
+def _files(intent: Path) -> dict[str, dict[str, str]]:
+    plan, _ = make_plan(read_intent(intent), read_numbers(intent))
+    configs = render_configs(plan, nodes=ROUTERS)
+    return {name: {one.path: one.text for one in configs[name] if "/" not in one.path} for name in ROUTERS}
+
+
+def settle(field: Field) -> None:
+    """Deploy what the routers do not run, and see it done: the next cell starts from there."""
+    said = field.desk.commit(field.intents[field.other], "--deadline", "60s")
+    assert said.code == 0, said.err
+    field.runs = field.other
+
+
+# --- the interruptions ---------------------------------------------------------------------------------------------
+
+
+Interrupt = Callable[[Field, Cell, Stepwise], None]
+
+
+def kill_the_engine(_field: Field, _cell: Cell, engine: Stepwise) -> None:
+    """Whoever deploys is gone, in the middle of it."""
+    engine.kill()
+
+
+def cut_the_session(field: Field, cell: Cell, engine: Stepwise) -> None:
+    """Nothing passes between the desk and the router any more, until after its deadline."""
+    addresses = {4: field.lab.address(cell.router), 6: field.lab.address(cell.router, 6)}
+    rules = "".join(
+        f"add rule inet cut {chain} {'ip' if family == 4 else 'ip6'} {side} {address} drop\n"
+        for family, address in addresses.items()
+        for chain, side in (("out", "daddr"), ("in", "saddr"))
+    )
+    table = "add table inet cut\nadd chain inet cut out { type filter hook output priority 0; }\n"
+    table += "add chain inet cut in { type filter hook input priority 0; }\n"
+    _must(field.lab.lab.run(DESK, ["nft", "-f", "-"], stdin=table + rules))
+    try:
+        engine.go()
+        # Not a wait for something to happen: the line is cut for longer than the router waits for a confirmation.
+        time.sleep(DEADLINE_S + 1)
+    finally:
+        _must(field.lab.lab.run(DESK, ["nft", "delete", "table", "inet", "cut"]))
+
+
+def lose_power(field: Field, cell: Cell, engine: Stepwise) -> None:
+    """The router loses power and boots again."""
+    armed = arm(field.lab.lab, field.lab.plan, [Fault(FaultKind.CRASH, cell.router)])
+    armed.fire()
+    try:
+        engine.go()
+    finally:
+        armed.heal()
+
+
+def fill_the_disk(field: Field, _cell: Cell, engine: Stepwise) -> None:
+    """Nothing more can be written on the router until the deployment has ended."""
+    big = field.lab.lab.folder.path / "big"
+    with big.open("wb", buffering=0) as file:
+        for block in (2**20, 4096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"\0" * block):
+                    pass
+    try:
+        engine.go()
+        engine.finish()
+    finally:
+        big.unlink()
+
+
+def kill_the_daemon(field: Field, cell: Cell, engine: Stepwise) -> None:
+    """The routing daemon dies before it can take anything."""
+    name = {"frr": "bgpd", "bird": "bird"}[field.platform]
+    (daemon,) = [one for one in field.lab.lab.daemons(cell.router) if one.name == name]
+    os.kill(daemon.pid, signal.SIGKILL)
+    engine.go()
+
+
+def set_the_clock(field: Field, _cell: Cell, engine: Stepwise) -> None:
+    """The time of day jumps by a day, and back when the deployment has ended."""
+    field.clock.write_text("86400", encoding="ascii")
+    try:
+        engine.go()
+        engine.finish()
+    finally:
+        field.clock.write_text("-3600", encoding="ascii")
+
+
+INTERRUPT: Final[Mapping[Kind, Interrupt]] = {
+    Kind.ENGINE_KILLED: kill_the_engine,
+    Kind.SESSION_CUT: cut_the_session,
+    Kind.POWER_LOST: lose_power,
+    Kind.DISK_FULL: fill_the_disk,
+    Kind.DAEMON_DIES: kill_the_daemon,
+    Kind.CLOCK_SET: set_the_clock,
+}
+
+
+def _must(done: Any) -> None:
+    assert done.exit_code == 0, done.stderr
+
+
+def _let_the_clock_be_set(lab: DeployLab, disk: Path) -> Path:
+    """Have every process of the lab's routers read the time of day through a file; return that file."""
+    library, offset = disk / "clock.so", disk / "offset"
+    source = Path(__file__).parents[1] / "support" / "clock.c"
+    words = ["-shared", "-fPIC", f'-DWALL_CLOCK_OFFSET="{offset}"', "-o", str(library), str(source)]
+    subprocess.run(["cc", *words], check=True, capture_output=True)
+    offset.write_text("0", encoding="ascii")
+    _must(lab.lab.run("r1", ["sh", "-c", f"echo {library} > /etc/ld.so.preload"]))
+    # Daemons that run already would never notice.
+    lab.lab.start(nodes=ROUTERS, cold=True)
+    assert lab.ssh("r1", "date", "+%s").exit_code == 0
+    return offset
+
+
+CELLS: Final = cells()
+
+
+# --- the matrix ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("platform", "cell"), [(one.platform, one) for one in CELLS], indirect=["platform"], ids=[str(one) for one in CELLS]
+)
+def test_an_interrupted_deployment_leaves_every_router_whole(field_: Field, cell: Cell) -> None:
+    """Old or new, running and at the next start alike, by deadline + 5 s; the record tells which; it can be ended."""
+    before, wanted = field_.runs, field_.other
+
+    engine = Stepwise.start(field_.desk, f"{cell.router} {cell.step}", field_.intents[wanted], *OPTIONS)
+    if cell.midway:
+        engine.go()
+        wait_until(lambda: is_applying(field_, cell), "the change is being applied")
+    INTERRUPT[cell.kind](field_, cell, engine)
+    if cell.kind is not Kind.ENGINE_KILLED:
+        engine.finish()
+
+    wait_until(lambda: is_settled(field_), "every router is settled", DEADLINE_S + GRACE_S)
+    stand = {router: field_.starts_with(router) for router in ROUTERS}
+    assert set(stand.values()) <= {before, wanted}
+    wait_until(lambda: runs_what_it_starts_with(field_), "what runs is what is there at the next start")
+    told = field_.desk.deploy(field_.intents[wanted], "--status", "--json").document["routers"]
+    assert {one["router"]: one["step"] == "confirmed" for one in told} == {
+        router: stand[router] == wanted for router in ROUTERS
+    }, told
+
+    finish(field_, wanted)
+
+
+def is_applying(field: Field, cell: Cell) -> bool:
+    """Say whether a router is in the middle of it."""
+    pending = field.pending(cell.router)
+    return bool(pending and pending["phase"] == "applying" and pending["armed"])
+
+
+def is_settled(field: Field) -> bool:
+    """Say whether no router has a change that is neither kept nor given up. One that only lies there harms nobody."""
+    return all((field.pending(router) or {"phase": "staged"})["phase"] == "staged" for router in ROUTERS)
+
+
+def runs_what_it_starts_with(field: Field) -> bool:
+    """Ask every router itself whether it runs its start-up files."""
+    done = [field.lab.program(router, "check") for router in ROUTERS]
+    return all(one.exit_code == 0 and json.loads(one.stdout)["same"] for one in done)
+
+
+def finish(field: Field, wanted: str) -> None:
+    """Take the deployment up again where that is needed: it ends with every router confirmed."""
+    if {field.starts_with(router) for router in ROUTERS} != {wanted}:
+        said = field.desk.deploy(field.intents[wanted], "--resume", "--drain-wait", "0s")
+        assert said.code == 0, said.err
+    assert {field.starts_with(router) for router in ROUTERS} == {wanted}
+    field.runs = wanted
