@@ -40,7 +40,7 @@ class Bird(Daemon):
         """Refuse what BIRD's parser refuses."""
         done = self.machine.run(["bird", "-p", "-c", str(folder / "bird.conf")])
         if done.code != 0:
-            raise Refused("invalid", mask(done.words.replace(str(folder) + "/", "")))
+            raise Refused("invalid", done.words.replace(str(folder) + "/", ""))
 
     def _times(self) -> dict[str, str]:
         text = self._birdc("show", "status")
@@ -75,7 +75,7 @@ class Bird(Daemon):
             words += ["timeout", str(timeout_s)]
         said = self._birdc(*words)
         if "Reconfigured" not in said and "Reconfiguration in progress" not in said:
-            raise Refused("failed", mask(said.strip()[-1000:]))
+            raise Refused("failed", mask(said.strip())[-1000:])
         deadline = time.monotonic() + 30
         while "Reconfiguration in progress" in self._birdc("show", "status"):
             if time.monotonic() > deadline:

@@ -29,9 +29,10 @@ def check_bundle(router: Router, bundle: Doc) -> Files:
         raise Refused("wrong-router", "this runs {}, not {}".format(router.daemon.platform, bundle["platform"][:16]))
     for group in ("files", "drained"):
         _check_texts(router, group, bundle.get(group, {}))
-    if router.daemon.main not in bundle["files"]:
+    files = bundle.get("files", {})
+    if router.daemon.main not in files:
         raise Refused("invalid", f"{router.daemon.main} is missing")
-    return dict(bundle["files"])
+    return dict(files)
 
 
 def _check_texts(router: Router, group: str, texts: Any) -> None:

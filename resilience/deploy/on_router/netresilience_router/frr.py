@@ -43,14 +43,14 @@ class Frr(Daemon):
         done = self.machine.run(["vtysh", "-C", "--config_dir", str(folder), "-f", str(folder / "frr.conf")])
         wrong = [line for line in (done.err + "\n" + done.out).splitlines() if line.startswith("line ")]
         if wrong or done.code != 0:
-            raise Refused("invalid", "frr.conf: {}".format(mask("; ".join(wrong[:5]) or done.words)))
+            raise Refused("invalid", "frr.conf: {}".format("; ".join(map(mask, wrong[:5])) or done.words))
 
     def delta(self, folder: Path) -> str:
         """Return what frr-reload.py would delete and add; Refused when it cannot say."""
         argv = [self.programs + "/frr-reload.py", "--test", "--confdir", str(folder), str(folder / "frr.conf")]
         done = self.machine.run(argv)
         if done.code != 0:
-            raise Refused("failed", f"frr-reload.py: {mask(done.words)}")
+            raise Refused("failed", f"frr-reload.py: {done.words}")
         own_name = f"no hostname {socket.gethostname()}"
         lines = [line.rstrip() for line in done.out.splitlines()]
         # vtysh shows the machine's name beside the router's: nothing that could be deleted.
@@ -83,7 +83,9 @@ class Frr(Daemon):
             said = "; ".join(line for line in done.out.splitlines() if "Failed" in line or "ERROR" in line) or done.err
         left = self.delta(folder)
         if left:
-            raise Refused("failed", "frr.conf was not taken whole: {}".format(mask(f"{said[-500:]} {left[:500]}")))
+            raise Refused(
+                "failed", "frr.conf was not taken whole: {}".format(f"{mask(said)[-500:]} {mask(left)[:500]}")
+            )
 
     def _wanted(self, files: Files) -> dict[str, list[str]]:
         text = files.get("daemons", "")
@@ -125,7 +127,7 @@ class Frr(Daemon):
         """Return the running configuration."""
         done = self._vtysh("show running-config no-header")
         if done.code != 0 or not done.out.strip():
-            raise Refused("failed", f"FRR does not show what it runs: {mask(done.words)}")
+            raise Refused("failed", f"FRR does not show what it runs: {done.words}")
         lines = done.out.splitlines()
         return "\n".join(line for line in lines if line != f"hostname {socket.gethostname()}") + "\n"
 

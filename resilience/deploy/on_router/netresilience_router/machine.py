@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .masking import mask
 from .refused import Refused
 
 Files = dict[str, str]
@@ -31,8 +32,8 @@ class Done:
 
     @property
     def words(self) -> str:
-        """Return what it said, most telling end first."""
-        return (self.err.strip() or self.out.strip() or f"exit code {self.code}")[-2000:]
+        """Return the end of what it said, without passwords: half of one is none that could be recognized."""
+        return mask(self.err.strip() or self.out.strip() or f"exit code {self.code}")[-2000:]
 
 
 class Machine:

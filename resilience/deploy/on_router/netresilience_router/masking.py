@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
 
 MASK = "********"
 
-_FRR_PASSWORD = re.compile(r"^(\s*neighbor \S+ password )(\S.*)$", re.MULTILINE)
-_BIRD_PASSWORD = re.compile(r'^(.*?\bpassword ")([^"\n]*)(")', re.MULTILINE)
+# Wherever they stand: frr-reload.py and vtysh quote lines after words of their own, such as `no`.
+_FRR_PASSWORD = re.compile(
+    r"(\bneighbor \S+ password |\bmessage-digest-key \d+ md5 |\bauthentication-key |\bkey-string )(\S.*)$",
+    re.MULTILINE,
+)
+_BIRD_PASSWORD = re.compile(r'(\bpassword\s+")([^"\n]*)(")')
 
 
 def mask(text: str) -> str:
@@ -19,20 +22,13 @@ def mask(text: str) -> str:
 
 def masked_diff(before: str, after: str, name: str) -> str:
     """Return a unified diff without passwords; that one has changed is said, not what it was or is."""
-    if before == after:
-        return ""
-    known = dict(_passwords(before))
-
-    def hide(match: re.Match[str]) -> str:
-        same = known.get(match[1], match[2]) == match[2]
-        return match[1] + MASK + ("" if same else " (changed)") + (match[3] if match.lastindex == 3 else "")
-
-    new = _BIRD_PASSWORD.sub(hide, _FRR_PASSWORD.sub(hide, after))
-    lines = difflib.unified_diff(mask(before).splitlines(), new.splitlines(), name, name, lineterm="")
-    return "\n".join(lines)
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm=""))
+    gone = {mask(line[1:]) for line in lines if line.startswith("-")}
+    return "\n".join(_masked_line(line, gone) for line in lines)
 
 
-def _passwords(text: str) -> Iterator[tuple[str, str]]:
-    for pattern in (_FRR_PASSWORD, _BIRD_PASSWORD):
-        for match in pattern.finditer(text):
-            yield match[1], match[2]
+def _masked_line(line: str, gone: set[str]) -> str:
+    hidden = mask(line)
+    if line.startswith("+") and MASK in hidden and hidden[1:] in gone:
+        return hidden.replace(MASK, MASK + " (changed)", 1)
+    return hidden

@@ -15,7 +15,7 @@ def probe(machine: Machine, request: Doc) -> Doc:
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - takes a while to import, and only this needs it
 
     probes = request.get("probes")
-    if not isinstance(probes, list) or len(probes) > PROBES:
+    if not isinstance(probes, list) or len(probes) > PROBES or not all(isinstance(one, dict) for one in probes):
         raise Refused("invalid", f"at most {PROBES} probes")
     with ThreadPoolExecutor(max_workers=PROBES) as pool:
         answers = list(pool.map(lambda probe: _answers(machine, probe), probes))

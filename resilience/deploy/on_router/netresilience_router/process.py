@@ -22,10 +22,15 @@ def check_trusted(path: Path) -> None:
     """Refuse to run without root, and to run as root what somebody else could have written."""
     if os.geteuid() != 0:
         raise Refused("sudo", "this program needs root: `sudo netresilience-router ...`")
+    if not path.is_file():
+        raise Refused(
+            "failed", f"{path} is no single file, as it is installed; somebody else may have written a part of it"
+        )
     for part in (path, *path.parents):
         found = part.stat()
         others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if found.st_uid != 0 or (others and not found.st_mode & stat.S_ISVTX):
+        sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_uid != 0 or (others and not sticky):
             raise Refused("failed", f"{part} can be written by others than root")
 
 

@@ -50,7 +50,7 @@ def read_input() -> Doc:
         raise Refused("invalid", f"more than {INPUT_LIMIT >> 20} MB")
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused("invalid", f"stdin is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise Refused("invalid", "stdin is no JSON object")

@@ -58,7 +58,7 @@ class Settlement:
         state["last"] = {"change": change, "phase": "confirmed", "reason": ""}
         state["pending"] = None
         self.store.write(state)
-        self.store.thin_out()
+        self.store.thin_out(change, str(before))
 
     def restore(self, state: Doc, reason: str) -> None:
         """Run what ran before."""

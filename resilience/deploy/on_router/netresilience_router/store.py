@@ -20,6 +20,7 @@ KEPT = 5
 """Confirmed changes that are kept to go back to."""
 RESERVE_BYTES = 256 * 1024
 LOCK_LIMIT_S = 60
+_KEYS = {"confirmed", "pending", "noted", "drained"}
 
 
 class Store:
@@ -70,6 +71,8 @@ class Store:
             state = json.loads(text)
         except ValueError as error:
             raise Refused("failed", f"{self.file} is damaged: {error}") from error
+        if not isinstance(state, dict) or not state.keys() >= _KEYS:
+            raise Refused("failed", f"{self.file} is damaged: it is no state")
         return dict(state)
 
     def write(self, state: Doc) -> None:
@@ -107,11 +110,12 @@ class Store:
         """Take a folder away."""
         shutil.rmtree(folder, ignore_errors=True)
 
-    def thin_out(self) -> None:
-        """Keep the last confirmed changes only."""
+    def thin_out(self, *needed: str) -> None:
+        """Keep the last confirmed changes only, and those that are needed: the clock may have been wrong."""
         folders = sorted((self.folder / "history").iterdir(), key=lambda path: path.stat().st_mtime)
         for path in folders[:-KEPT]:
-            self.forget(path)
+            if path.name not in needed:
+                self.forget(path)
 
     def guard_lives(self) -> bool:
         """Say whether somebody holds the guard's lock."""
