@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import signal
 import time
@@ -16,6 +17,8 @@ from .masking import mask
 from .process import leave
 from .refused import Refused
 
+_NUMBER_BYTES = 4
+
 
 class Guard:
     """What an applied change hangs on, until somebody confirms it."""
@@ -26,7 +29,16 @@ class Guard:
         self.machine = changes.machine
         self.store = changes.store
         self.change = change
-        self.worker = 0
+        self._shared = mmap.mmap(-1, _NUMBER_BYTES)
+
+    @property
+    def worker(self) -> int:
+        """The process that applies the change, 0 when there is none. The overseer knows it when the guard is killed."""
+        return int.from_bytes(self._shared[:], "little")
+
+    @worker.setter
+    def worker(self, number: int) -> None:
+        self._shared[:] = number.to_bytes(_NUMBER_BYTES, "little")
 
     def oversee(self) -> None:
         """Be two processes: one that guards, and one that only waits for it to die."""
@@ -46,6 +58,7 @@ class Guard:
         _pid, status = os.waitpid(child, 0)
         os.close(handle)
         if status != 0:
+            self._stop_worker()
             with self.store.locked():
                 self.settlement.settle()
 
@@ -61,10 +74,11 @@ class Guard:
         reason_file = self.store.folder / "reason"
         with contextlib.suppress(FileNotFoundError):
             reason_file.unlink()
-        self.worker = os.fork()
-        if self.worker == 0:
+        worker = os.fork()
+        if worker == 0:
             os.setsid()
             leave(lambda: self._work(reason_file))
+        self.worker = worker
         while self._watch(reason_file):
             time.sleep(POLL_S)
 
@@ -106,14 +120,24 @@ class Guard:
                 self.store.write(state)
         return True
 
+    def _stop_worker(self) -> None:
+        """End the worker, and wait until it is gone: two must not load at the same time."""
+        if not self.worker:
+            return
+        for end in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                end(self.worker, signal.SIGKILL)
+        try:
+            os.waitpid(self.worker, 0)
+        except ChildProcessError:  # a killed guard's: it holds the guard's lock for as long as it lives
+            deadline = time.monotonic() + START_LIMIT_S
+            while self.store.guard_lives() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        self.worker = 0
+
     def _back(self, reason: str) -> bool:
         """Restore, unless a confirmation was faster."""
-        if self.worker:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.worker, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.worker, 0)
-            self.worker = 0
+        self._stop_worker()
         with self.store.locked():
             state = self.store.read()
             pending = state["pending"]
