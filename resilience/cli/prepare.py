@@ -15,13 +15,8 @@ if TYPE_CHECKING:
     from resilience.model.configs import ConfigFile
 
 PROGRAM = "netresilience-router"
-"""What the program is called on a router; its source is a module like any other."""
-_SOURCES = {
-    PROGRAM: ("netresilience_router.py", 0o755),
-    "netresilience-boot.service": ("netresilience-boot.service", 0o644),
-    "netresilience.sudoers": ("netresilience.sudoers", 0o440),
-    "README.md": ("README.md", 0o644),
-}
+"""What the program is called on a router."""
+_MODES = {"netresilience-boot.service": 0o644, "netresilience.sudoers": 0o440, "README.md": 0o644}
 
 
 def register(app: typer.Typer) -> None:
@@ -57,9 +52,9 @@ def prepare(
 def router_files() -> tuple[ConfigFile, ...]:
     """Return the files as they are copied to a router."""
     from resilience.model.configs import ConfigFile
+    from resilience.render import router_program
 
     folder = files("resilience.deploy") / "on_router"
-    return tuple(
-        ConfigFile(name, (folder / source).read_text(encoding="utf-8"), mode)
-        for name, (source, mode) in sorted(_SOURCES.items())
-    )
+    program = ConfigFile(PROGRAM, router_program().decode("utf-8", "surrogateescape"), 0o755)
+    texts = (ConfigFile(name, (folder / name).read_text(encoding="utf-8"), mode) for name, mode in _MODES.items())
+    return (program, *texts)

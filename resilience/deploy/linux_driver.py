@@ -112,9 +112,9 @@ class LinuxDriver:
         """Give up a change."""
         return self._client.ask(Outcome, "rollback", check_change(change), timeout_s=_SETTLE_S)
 
-    def drain(self, change: str) -> bool:
-        """Run the drained form of what is confirmed."""
-        return self._draining("drain", change)
+    def drain(self, change: str, *, deadline_s: int = 60) -> bool:
+        """Run the drained form of what is confirmed; for a change that is staged, until the deadline at the latest."""
+        return self._draining("drain", change, *(("--deadline-s", str(int(deadline_s))) if change else ()))
 
     def undrain(self, change: str) -> bool:
         """Give the applied change, or what is confirmed, its ordinary form."""
@@ -124,9 +124,9 @@ class LinuxDriver:
         """Close the connection."""
         self._client.hang_up()
 
-    def _draining(self, verb: str, change: str) -> bool:
+    def _draining(self, verb: str, change: str, *options: str) -> bool:
         arguments = (check_change(change),) if change else ()
-        answer = self._client.call(verb, *arguments, timeout_s=_SETTLE_S)
+        answer = self._client.call(verb, *arguments, *options, timeout_s=_SETTLE_S)
         return read_answer(bool, answer.get("drained"), verb)
 
 

@@ -105,8 +105,12 @@ class Router(Driver, Protocol):
     def probe(self, probes: Iterable[Probe]) -> Mapping[str, bool]:
         """Ask addresses for an answer, at most 64; say of each id whether one came."""
 
-    def drain(self, change: str) -> bool:
-        """Run the drained form of the confirmed change, before `change`, which is staged, is applied."""
+    def drain(self, change: str, *, deadline_s: int) -> bool:
+        """Run the drained form of the confirmed change, before `change`, which is staged, is applied.
+
+        It ends with the change, however that ends, and by itself at the deadline when nothing follows. An empty change:
+        until `undrain` or the next start.
+        """
 
     def undrain(self, change: str) -> bool:
         """Give the applied change its ordinary form, or the confirmed one where nothing is applied."""

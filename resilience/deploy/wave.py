@@ -120,8 +120,10 @@ class Wave:
         self._draining = {name for name in breaking if self._job.bundles[name].drained}
         self._ledger.step(breaking, Step.DRAINING)
 
+        deadline_s = int(self._job.drain_wait_s) + self._job.deadline_s
+
         def drain(_name: str, router: Router) -> bool:
-            return router.hello().can_drain and router.drain(self._job.change)
+            return router.hello().can_drain and router.drain(self._job.change, deadline_s=deadline_s)
 
         answers = self._fleet.each(breaking, drain)
         for name, answer in answers.items():

@@ -76,10 +76,12 @@ def check_logins(path: str) -> None:
 
 def write_access(folder: LabFolder, spec: LabSpec, plan: Plan) -> None:
     """Make keys and write all that logging in to a lab's routers takes, on both sides."""
+    from resilience.render import router_program  # noqa: PLC0415 - keepers load this room, and need no renderer
+
     access = Access(folder.path)
     access.key.with_name(AUTHORIZED_KEYS).write_text(_make_key(access.key), encoding="utf-8")
-    _write_program(folder.path / PROGRAM_COPY, files("resilience.deploy") / "on_router" / "netresilience_router.py")
-    _write_program(folder.path / RESTART, files("resilience.lab") / "restarting.py")
+    _write_program(folder.path / PROGRAM_COPY, router_program())
+    _write_program(folder.path / RESTART, (files("resilience.lab") / "restarting.py").read_bytes())
     routers = [plan.nodes[node.name] for node in spec.nodes if node.ssh]
     keys = {router.name: _prepare_router(folder, router) for router in routers}
     known = "".join(f"{','.join(_addresses(router))} {keys[router.name]}" for router in routers)
@@ -106,8 +108,8 @@ def _make_key(path: Path) -> str:
     return path.with_name(f"{path.name}.pub").read_text(encoding="ascii")
 
 
-def _write_program(path: Path, source: Any) -> None:
-    path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+def _write_program(path: Path, program: bytes) -> None:
+    path.write_bytes(program)
     path.chmod(0o755)
     os.chown(path, 0, 0)
 

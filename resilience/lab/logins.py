@@ -59,7 +59,7 @@ def prepare_logins(folder: LabFolder) -> None:
         place.mkdir(mode=0o711)
     mount(str(folder.path), str(SHARED), flags=MS_BIND)
     _add_account()
-    _replace(ROUTER_PROGRAM, (folder.path / PROGRAM_COPY).read_text(encoding="utf-8"), 0o755)
+    _replace(ROUTER_PROGRAM, (folder.path / PROGRAM_COPY).read_bytes(), 0o755)
 
 
 def _cover(place: Path, workshop: Path) -> None:
@@ -87,9 +87,11 @@ def _add_account() -> None:
     }
     shadow = Path("/etc/shadow").stat()
     for name, line in lines.items():
-        _replace(Path("/etc", name), "\n".join([*tables[name], line]) + "\n", 0o640 if name == "shadow" else 0o644)
+        _replace(
+            Path("/etc", name), "\n".join([*tables[name], line, ""]).encode(), 0o640 if name == "shadow" else 0o644
+        )
     os.chown("/etc/shadow", shadow.st_uid, shadow.st_gid)
-    _replace(Path("/etc/sudoers"), _SUDOERS, 0o440)
+    _replace(Path("/etc/sudoers"), _SUDOERS.encode(), 0o440)
 
 
 def _without_account(path: Path) -> list[str]:
@@ -102,10 +104,10 @@ def _free_number(tables: Mapping[str, list[str]]) -> int:
     return next(number for number in range(_FIRST_ID, 0, -1) if str(number) not in taken)
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
+def _replace(path: Path, content: bytes, mode: int) -> None:
     """Write a file in the place of a link to the machine's own."""
     path.unlink(missing_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content)
     path.chmod(mode)
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """One file of one node. `path` is relative to the node's folder; `mode` its permissions."""
+    """One file of one node. `path` is relative to the node's folder; `mode` its permissions.
+
+    Bytes that are no UTF-8 stand in `text` as Python's `surrogateescape` has them: one file of all is an archive.
+    """
 
     path: str
     text: str

@@ -122,6 +122,7 @@ class FakeRouter:
         self.before: tuple[str | None, Files] | None = None
         self.deadline = 0.0
         self.drained = False
+        self.drained_until = 0.0
         self.reboots = 0
 
     # ---- what happens by itself ------------------------------------------------------------------------------------
@@ -131,6 +132,8 @@ class FakeRouter:
         if self.change is not None and self.phase is Phase.APPLIED and self.clock.seconds >= self.deadline:
             self._restore()
             self.log.append("expired")
+        if self.drained and self.phase is Phase.STAGED and self.clock.seconds >= self.drained_until:
+            self.drained = False
 
     def reboot(self) -> None:
         """Lose power: what was decided is finished, all else is as the start-up files have it."""
@@ -259,6 +262,7 @@ class FakeRouter:
                 if self.phase is Phase.APPLIED:
                     self._restore()
                 self.change = None
+                self.drained = False
             elif self.change is None and self.confirmed == change and self.before is not None:
                 self.change, self.who = change + UNDO, "undo"
                 self._run(self.before[1], 60)
@@ -292,12 +296,13 @@ class FakeRouter:
         )
         return Check(same=not differing, differences=differing)
 
-    def drain(self, change: str) -> bool:
-        """Step aside."""
+    def drain(self, change: str, *, deadline_s: int) -> bool:
+        """Step aside, not for longer than the deadline when nothing follows."""
 
         def do() -> bool:
             self._need(change, Phase.STAGED)
             self.drained = True
+            self.drained_until = self.clock.seconds + deadline_s
             return True
 
         return self._ask("drain", do)

@@ -111,7 +111,7 @@ def test_every_verb_is_called_as_the_program_names_it() -> None:
     assert driver.apply("c-2", deadline_s=30, drained=True).phase is Phase.APPLIED
     assert driver.confirm("c-2").phase is Phase.CONFIRMED
     assert driver.roll_back("c-2").reason == "asked to"
-    assert driver.drain("") is True
+    assert driver.drain("c-2", deadline_s=40) is True
     assert driver.undrain("c-2") is False
     waiting = driver.pending()
     assert waiting is not None
@@ -128,7 +128,7 @@ def test_every_verb_is_called_as_the_program_names_it() -> None:
         "apply c-2 --deadline-s 30 --drained",
         "confirm c-2",
         "rollback c-2",
-        "drain",
+        "drain c-2 --deadline-s 40",
         "undrain c-2",
         "pending",
         "pending",

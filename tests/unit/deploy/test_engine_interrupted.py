@@ -74,8 +74,11 @@ def test_every_router_ends_whole_and_the_record_never_claims_too_much(
     check_truth(world)
     world.clock.sleep(DEADLINE_S + 1)
     check_truth(world)
-
     assert all(router.running == router.startup for router in world.fleet.routers.values())
+
+    world.clock.sleep(DEADLINE_S)
+    check_truth(world)
+    assert not any(router.drained for router in world.fleet.routers.values())
 
 
 @pytest.mark.parametrize(("question", "trouble"), CELLS, ids=[f"{q}-{t}" for q, t in CELLS])

@@ -1,0 +1,1 @@
+"""What is installed on a router; README.md says how. There it is on its own: nothing in here imports the library."""

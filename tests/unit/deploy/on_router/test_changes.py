@@ -1,0 +1,282 @@
+"""The life of a change on its router, from staged to confirmed or back, and who is refused on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from resilience.deploy.on_router.netresilience_router.refused import Refused
+from tests.support.on_router import NEW, OLD, FakeGuard, FakeMachine, Process, bundle
+
+
+def refusal(action: Callable[[], object]) -> Refused:
+    """Return why something is not done."""
+    with pytest.raises(Refused) as raised:
+        action()
+    return raised.value
+
+
+def apply(process: Process, guard: FakeGuard, change: str = "c1") -> None:
+    """Bring a change to where it waits for its confirmation."""
+    process.changes.stage(bundle(change))
+    assert process.changes.apply(change, 60, drained=False)["phase"] == "applied"
+    assert guard.handle >= 0
+
+
+def check_runs(machine: FakeMachine, files: dict[str, str]) -> None:
+    """See that some files run, all of them."""
+    assert machine.running.read_text(encoding="utf-8") == files["frr.conf"]
+    setting = (machine.proc_sys / "net/ipv4/conf/all/forwarding").read_text(encoding="ascii").strip()
+    assert setting == files["sysctl.conf"].split()[-1]
+    wanted = [line.split()[2] for line in files["addresses.batch"].splitlines() if line.startswith("address")]
+    assert machine.addresses_of("eth0") == wanted
+
+
+def test_a_staged_change_runs_nowhere(process: Process, machine: FakeMachine) -> None:
+    """It is described: what would change, and whose session would be reset."""
+    said = process.changes.stage(bundle())
+
+    check_runs(machine, OLD)
+    assert process.router.startup() == OLD
+    assert [item["file"] for item in said["files"]] == ["addresses.batch", "sysctl.conf", "frr.conf"]
+    assert (said["resets"], said["drift"]) == ([], [])
+    assert process.questions.pending()["pending"]["phase"] == "staged"
+
+
+def test_an_applied_change_runs_but_is_not_what_the_router_starts_with(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """Only a confirmation makes it so; until then time runs."""
+    apply(process, guard)
+    machine.now += 20
+
+    check_runs(machine, NEW)
+    assert process.router.startup() == OLD
+    pending = process.questions.pending()["pending"]
+    assert (pending["phase"], pending["remaining_s"]) == ("applied", 40)
+    assert process.questions.check()["same"]
+
+
+def test_a_confirmed_change_is_what_the_router_starts_with(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """The same confirmation once more says the same: an answer may be lost on its way."""
+    apply(process, guard)
+
+    first, second = process.changes.confirm("c1"), process.changes.confirm("c1")
+
+    assert first == second == {"change": "c1", "phase": "confirmed", "reason": "", "remaining_s": None}
+    assert process.router.startup() == NEW
+    check_runs(machine, NEW)
+    assert not guard.look()
+    assert process.questions.hello()["confirmed"] == "c1"
+    assert process.questions.pending() == {"pending": None}
+
+
+def test_a_change_that_nobody_confirms_is_taken_back_at_its_deadline(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """A confirmation that comes later is told so."""
+    apply(process, guard)
+    machine.now += 59.9
+    assert guard.look()
+    check_runs(machine, NEW)
+    machine.now += 0.2
+
+    assert not guard.look()
+
+    check_runs(machine, OLD)
+    late = refusal(lambda: process.changes.confirm("c1"))
+    assert (late.kind, late.message) == (
+        "expired",
+        "the former configuration is back: it was not confirmed within 60 s",
+    )
+
+
+def test_a_confirmation_after_the_deadline_does_not_win_against_a_slow_guard(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """The guard has not looked yet; what counts is the deadline."""
+    apply(process, guard)
+    machine.now += 61
+
+    late = refusal(lambda: process.changes.confirm("c1"))
+
+    assert (late.kind, late.message) == ("expired", "the deadline of 60 s has passed")
+    assert not guard.look()
+    check_runs(machine, OLD)
+
+
+def test_a_change_that_a_daemon_does_not_take_is_taken_back(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """Apply itself says so, and why."""
+    machine.broken = "198.51.100.1"
+    process.changes.stage(bundle())
+
+    said = process.changes.apply("c1", 60, drained=False)
+
+    assert said["phase"] == "restored"
+    assert "frr.conf was not taken whole" in said["reason"]
+    assert guard.handle < 0
+    check_runs(machine, OLD)
+
+
+def test_a_rolled_back_change_is_gone_when_the_command_returns(
+    process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the guard looks while the command waits."""
+    apply(process, guard)
+    monkeypatch.setattr(process.store, "guard_lives", lambda: guard.look() or True)
+
+    said = process.changes.rollback("c1", None)
+
+    assert (said["phase"], said["reason"]) == ("restored", "rolled back on request")
+    check_runs(machine, OLD)
+    assert process.changes.rollback("c1", None) == said
+
+
+def test_a_staged_change_is_given_up_without_a_trace(process: Process) -> None:
+    """By a rollback or a release."""
+    process.changes.stage(bundle())
+    assert process.changes.rollback("c1", None)["reason"] == "given up before it ran"
+    process.changes.stage(bundle("c2"))
+    assert process.changes.release("c2", "boris@laptop") == {"released": "c2"}
+
+    assert not list((process.store.folder / "staged").iterdir())
+    assert process.store.read()["last"]["reason"] == "released by boris@laptop"
+
+
+def test_a_confirmed_change_is_undone_by_a_change_of_its_own(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """That runs under a deadline like any other, and is confirmed like any other."""
+    apply(process, guard)
+    process.changes.confirm("c1")
+    guard.kill()
+
+    said = process.changes.rollback("c1", 30)
+
+    assert (said["change"], said["phase"], said["remaining_s"]) == ("c1-undo", "applied", 30)
+    check_runs(machine, OLD)
+    assert process.router.startup() == NEW
+    process.changes.confirm("c1-undo")
+    assert process.router.startup() == OLD
+
+
+def test_a_change_finds_the_router_busy_with_another_one(process: Process, guard: FakeGuard) -> None:
+    """Each message names whose change it is; no change can be confirmed in another's name."""
+    apply(process, guard)
+
+    for action in (
+        lambda: process.changes.stage(bundle("c2")),
+        lambda: process.changes.confirm("c2"),
+        lambda: process.changes.rollback("c2", None),
+    ):
+        busy = refusal(action)
+        assert busy.kind == "busy"
+        assert "change c1 of anna@desk is applied here" in busy.message
+    assert refusal(lambda: process.changes.release("c1", "anna")).kind == "busy"
+    assert refusal(lambda: process.changes.apply("c1", 60, drained=False)).message == "change c1 is applied"
+
+
+def test_nothing_is_done_with_a_change_that_is_not_there(process: Process) -> None:
+    """Whatever is asked for it."""
+    for action in (
+        lambda: process.changes.apply("c1", 60, drained=False),
+        lambda: process.changes.confirm("c1"),
+        lambda: process.changes.rollback("c1", None),
+        lambda: process.changes.release("c1", "anna"),
+    ):
+        assert refusal(action).kind == "nothing-pending"
+
+
+def test_a_staged_change_is_replaced_by_its_next_form(process: Process) -> None:
+    """Of the same change; nothing of the first one stays."""
+    process.changes.stage(bundle(files={**NEW, "vtysh.conf": "service integrated-vtysh-config\n"}))
+    process.changes.stage(bundle(files=OLD))
+
+    assert process.store.get(process.store.staged("c1")) == OLD
+
+
+def test_what_somebody_typed_in_is_not_replaced_unasked(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """Taken over on request, it is what a restore goes back to."""
+    typed = OLD["frr.conf"] + " neighbor 203.0.113.9 remote-as 64599\n"
+    machine.running.write_text(typed, encoding="utf-8")
+    process.changes.stage(bundle())
+    drift = refusal(lambda: process.changes.apply("c1", 60, drained=False))
+    assert "what runs is not what the router starts with: frr.conf" in drift.message
+
+    process.changes.stage(bundle(take_over=True))
+    process.changes.apply("c1", 60, drained=False)
+    check_runs(machine, NEW)
+    machine.now += 61
+    assert not guard.look()
+
+    assert machine.running.read_text(encoding="utf-8") == typed
+
+
+def test_a_change_without_a_drained_form_is_not_run_drained(process: Process) -> None:
+    """It would run in full."""
+    process.changes.stage(bundle())
+
+    assert refusal(lambda: process.changes.apply("c1", 60, drained=True)).message == "the change has no drained form"
+
+
+def test_a_change_that_runs_drained_is_not_confirmed(process: Process, guard: FakeGuard, machine: FakeMachine) -> None:
+    """The router would go on without traffic, and nobody would know."""
+    drained = NEW["frr.conf"] + " bgp graceful-shutdown\n"
+    process.changes.stage(bundle(drained={"frr.conf": drained}))
+    process.changes.apply("c1", 60, drained=True)
+    assert machine.running.read_text(encoding="utf-8") == drained
+
+    assert "undrain it first" in refusal(lambda: process.changes.confirm("c1")).message
+    assert guard.look()
+
+
+def test_a_bad_change_leaves_nothing_behind(process: Process) -> None:
+    """The daemon's own parser refuses it."""
+    bad = refusal(lambda: process.changes.stage(bundle(files={**NEW, "frr.conf": "bogus\n"})))
+
+    assert (bad.kind, "bogus" in bad.message) == ("invalid", True)
+    assert not process.store.staged("c1").exists()
+    assert process.questions.pending() == {"pending": None}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({**NEW, "sysctl.conf": "net.ipv4.nonsense = 1\n"}, "this kernel has no net.ipv4.nonsense"),
+        ({**NEW, "addresses.batch": "link set dev eth7 up\n"}, "there is no interface eth7"),
+        ({**NEW, "sysctl.conf": "net/../kernel/core_pattern = 1\n"}, "is no setting"),
+    ],
+)
+def test_a_change_that_this_machine_cannot_run_is_refused(process: Process, files: dict[str, str], words: str) -> None:
+    """Before it is applied."""
+    assert words in refusal(lambda: process.changes.stage(bundle(files=files))).message
+
+
+def test_looking_at_a_difference_leaves_nothing_behind(process: Process) -> None:
+    """`diff` stages nothing."""
+    said = process.changes.diff(bundle())
+
+    assert [item["file"] for item in said["files"]] == ["addresses.batch", "sysctl.conf", "frr.conf"]
+    assert sorted(path.name for path in process.store.folder.iterdir()) == ["former", "history", "reserve", "staged"]
+
+
+def test_drift_is_shown_for_each_part(process: Process, machine: FakeMachine) -> None:
+    """Settings, addresses and the daemon."""
+    (machine.proc_sys / "net/ipv4/conf/all/forwarding").write_text("1\n", encoding="ascii")
+    machine.links.write_text(json.dumps({"eth0": ["203.0.113.1/24"]}), encoding="utf-8")
+    machine.running.write_text(OLD["frr.conf"] + " neighbor 203.0.113.9 password geheim\n", encoding="utf-8")
+
+    found = process.questions.check()
+
+    assert not found["same"]
+    assert [item["file"] for item in found["differences"]] == ["sysctl.conf", "addresses.batch", "frr.conf"]
+    assert "-192.0.2.2/31 dev eth0\n+203.0.113.1/24 dev eth0" in found["differences"][1]["diff"]
+    assert "geheim" not in json.dumps(found)
