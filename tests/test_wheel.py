@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import resilience
+from resilience.render import router_program
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
 
@@ -96,3 +97,11 @@ def test_a_folder_for_containerlab_is_written_from_the_wheel_alone(
     assert exported.returncode == 0, exported.stderr
     program = checkout / "simulations/images/netresilience-node"
     assert (tmp_path / "lab/netresilience-node").read_bytes() == program.read_bytes()
+
+
+def test_the_program_on_routers_is_the_same_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Installing compiles modules beside their source; none of that is in it."""
+    done = run(installed, tmp_path, "prepare", "-o", "router")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "router/netresilience-router").read_bytes() == router_program()

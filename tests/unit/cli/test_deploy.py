@@ -22,6 +22,7 @@ from resilience.deploy.router import Observation, SeenBfd, SeenSession
 from resilience.errors import ExitCode
 from resilience.intent import read_intent
 from resilience.plan import make_plan, read_numbers
+from resilience.render import router_program
 from resilience.report.schemas import make_schema
 from tests.support.fake_routers import FakeClock, FakeFleet, FakeRouter, Files
 
@@ -376,6 +377,21 @@ def test_prepare_writes_what_a_new_router_needs(tmp_path: Path, capsys: pytest.C
 
     assert "netresilience-router" in capsys.readouterr().out
     assert os.access(target / "netresilience-router", os.X_OK)
+    assert (target / "netresilience-router").read_bytes() == router_program()
     sudoers = (target / "netresilience.sudoers").read_text(encoding="utf-8")
     granted = [line for line in sudoers.splitlines() if " ALL=" in line]
     assert granted == ["netops ALL=(root) NOPASSWD: /usr/sbin/netresilience-router"]
+
+
+def test_prepare_keeps_a_program_that_was_changed_by_hand(tmp_path: Path) -> None:
+    """The archive is a file like any other: seen when it was changed, and replaced by force only."""
+    target = tmp_path / "router"
+    program = target / "netresilience-router"
+    assert shell.run(["prepare", "-o", str(target)]) == ExitCode.HOLDS
+    changed = router_program().replace(b"60", b"99")
+    program.write_bytes(changed)
+
+    assert shell.run(["prepare", "-o", str(target)]) != ExitCode.HOLDS
+    assert program.read_bytes() == changed
+    assert shell.run(["prepare", "-o", str(target), "--force"]) == ExitCode.HOLDS
+    assert program.read_bytes() == router_program()
