@@ -67,14 +67,15 @@ platform: {platform}, raw: {{
 def change_everything(text: str, platform: str) -> str:
     """Return the intent of a network with something changed in every file of its border routers.
 
-    A prefix (daemon and packet filter), a link (addresses), a hold time (its session is reset, so the router is drained
-    first), a setting of the kernel, and a table of the packet filter.
+    A prefix (daemon and packet filter), a link (addresses), a setting of the kernel, a table of the packet filter, and
+    something for which a session is reset, so that the router is drained first: a hold time on BIRD, on FRR a check.
     """
+    reset = {"bird": "hold: 60s", "frr": "raw: {frr: disable-connected-check}"}[platform]
     for before, after in (
         ('"2001:db8:6400::/40"]', '"2001:db8:6400::/40", 203.0.113.0/24]'),
         ("  - {between: [r1, r3]}", "  - {between: [r1, r3]}\n  - {between: [r2, r3], name: spare}"),
-        ("provider: alpha,", "provider: alpha, hold: 60s,"),
-        ("provider: beta,", "provider: beta, hold: 60s,"),
+        ("provider: alpha,", f"provider: alpha, {reset},"),
+        ("provider: beta,", f"provider: beta, {reset},"),
         ("r2: {site: east, platform: " + platform, "r2: {site: east, " + _RAW.format(platform=platform)),
     ):
         assert before in text, before

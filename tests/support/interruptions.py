@@ -67,6 +67,11 @@ class Cell:
         return self.point.step
 
     @property
+    def deadline_s(self) -> int:
+        """Short where the router has to wait for it, long where it has to come further than that first."""
+        return 45 if self.step in {"verified", "confirming"} else 12
+
+    @property
     def midway(self) -> bool:
         """Whether the step has begun."""
         return self.point.midway

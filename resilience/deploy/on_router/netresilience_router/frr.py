@@ -68,7 +68,7 @@ class Frr(Daemon):
         return mask(self.delta(folder))
 
     def load(self, folder: Path, files: Files, timeout_s: int | None) -> None:
-        """Reload until there is nothing left to do; the exit code of frr-reload.py says nothing about that."""
+        """Reload until there is nothing left to do, which is asked anew: the exit code says nothing about that."""
         del timeout_s
         for name, options in self._wanted(files).items():
             if not self._alive(name):
@@ -76,16 +76,12 @@ class Frr(Daemon):
         argv = [self.programs + "/frr-reload.py", "--reload", "--stdout", "--confdir", str(folder)]
         said, left = "", ""
         for _round in range(RELOADS):
+            done = self.machine.run([*argv, str(folder / "frr.conf")])
+            said = "; ".join(line for line in done.out.splitlines() if "Failed" in line or "ERROR" in line) or done.err
             left = self.delta(folder)
             if not left:
                 return
-            done = self.machine.run([*argv, str(folder / "frr.conf")])
-            said = "; ".join(line for line in done.out.splitlines() if "Failed" in line or "ERROR" in line) or done.err
-        left = self.delta(folder)
-        if left:
-            raise Refused(
-                "failed", "frr.conf was not taken whole: {}".format(f"{mask(said)[-500:]} {mask(left)[:500]}")
-            )
+        raise Refused("failed", "frr.conf was not taken whole: {}".format(f"{mask(said)[-500:]} {mask(left)[:500]}"))
 
     def _wanted(self, files: Files) -> dict[str, list[str]]:
         text = files.get("daemons", "")

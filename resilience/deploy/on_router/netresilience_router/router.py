@@ -148,11 +148,13 @@ class Router:
             self.filter.load(after, gone)
 
     def read_back(self, files: Files, folder: Path) -> None:
-        """Refused unless everything runs that should."""
+        """Refused unless everything runs that should.
+
+        That the daemon took its file was seen when that was loaded: FRR was asked what it lacks, and what BIRD runs
+        cannot be read, so that its own word has to do.
+        """
         noted = {"files": digest({self.daemon.main: files.get(self.daemon.main, "")}), **self.daemon.note()}
-        # What BIRD runs cannot be read: its own word that it took the file has to do.
-        known = noted if isinstance(self.daemon, Bird) else {}
-        left = self.differences(files, folder, known)
+        left = self.differences(files, folder, noted)
         if left:
             raise Refused("failed", "{} does not run as it should: {}".format(left[0]["file"], left[0]["diff"][:500]))
 
