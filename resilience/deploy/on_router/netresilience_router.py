@@ -599,7 +599,8 @@ def _nft_listing(objects: Sequence[Doc], tables: Sequence[tuple[str, str]]) -> l
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        dynamic = "dynamic" in (value.get("flags") or ())
+        # nft 1.0.6 does not say in JSON that a set is dynamic; what times out comes and goes by itself as well.
+        dynamic = bool({"dynamic", "timeout"} & set(value.get("flags") or ()))
         dropped = {"handle", "elem"} if dynamic else {"handle"}
         return {key: (None if key == "counter" else _plain(item)) for key, item in value.items() if key not in dropped}
     if isinstance(value, list):
