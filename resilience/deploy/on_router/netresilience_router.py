@@ -239,7 +239,9 @@ class Store:
     def prepare(self) -> None:
         """Make the folders; others may pass through, to files that are theirs to read, and list nothing."""
         for path in (self.folder, self.folder / "staged", self.folder / "history", self.folder / "former"):
-            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            # Not left to mkdir, which heeds the umask: BIRD, which is not root, has to reach its file.
+            path.chmod(0o711)
         self._refill()
 
     def _refill(self) -> None:
