@@ -161,5 +161,5 @@ def _refuse_drift(change: Change, bundle: Bundle) -> RouterError | None:
     return RouterError(
         RouterTrouble.FAILED,
         f"what runs is not what it starts with: {files} changed by hand, and would be lost",
-        hint="save it on the router or put it into the intent; --take-over deploys over it and can bring it back",
+        hint="save it on the router or put it into the intent; --take-over lets it go for good",
     )

@@ -161,7 +161,7 @@ def run_task(nr: Nornir, task: Callable[..., Any], **parameters: Any) -> Aggrega
     """
     hosts = nr.inventory.hosts
     if not hosts:
-        raise UsageError("no host is selected, so nothing was done", hint="`resilience show NET hosts` lists them")
+        raise UsageError("no host is selected, so nothing was done", hint="nr.inventory.hosts lists those there are")
     left_out = sorted(hosts.keys() & nr.data.failed_hosts)
     if len(left_out) == len(hosts):
         raise UsageError(

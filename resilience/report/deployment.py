@@ -61,9 +61,14 @@ def _show_difference(router: RouterDifference, console: Console) -> None:
 
 def _show_trouble(kind: str, reason: str, hint: str, console: Console) -> None:
     if kind:
-        console.print(Text.assemble("  ", (show_safely(kind), "bold red"), f": {show_safely(reason)}"))
+        console.print(Text.assemble("  ", (show_safely(kind), "bold red"), f": {_show_text(reason)}"))
     if kind and hint:
-        console.print(Text(f"    hint: {show_safely(hint)}"))
+        console.print(Text(f"    hint: {_show_text(hint)}"))
+
+
+def _show_text(text: str) -> str:
+    """Keep the lines of a text apart: one of them may be there to be copied."""
+    return "\n    ".join(map(show_safely, text.splitlines()))
 
 
 def _show_lines(diff: str, console: Console) -> None:

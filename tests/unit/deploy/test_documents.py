@@ -53,7 +53,8 @@ def answers() -> dict[str, Surveyed]:
     return {
         "bko1": Surveyed(router="bko1", change=change),
         "bko2": Surveyed(
-            router="bko2", error=RouterError(RouterTrouble.UNREACHABLE, "no route to host", hint="is it on?")
+            router="bko2",
+            error=RouterError(RouterTrouble.UNREACHABLE, "no route to host", hint="is it on?\n\x1b[1mdry?"),
         ),
     }
 
@@ -72,6 +73,7 @@ def test_a_dry_run_follows_its_schema_and_is_shown_without_harm(checkout: Path) 
     assert "+zwei" in shown
     assert "restarts: ospfd" in shown
     assert "unreachable: no route to host" in shown
+    assert "    hint: is it on?\n    \\x1b[1mdry?\n" in shown
     assert "\x1b" not in shown
     assert shown.splitlines()[-1] == "bamako-isp: 2 routers, 1 would change; 1 cannot be deployed to now"
 
