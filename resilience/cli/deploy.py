@@ -233,7 +233,7 @@ def _commit(reach: Reach, options: Options, wares: Wares, deployment: Deployment
 
     if not any(router.wave for router in deployment.routers):
         # Nothing is to be done, so there is nothing to prove and nothing that anybody could resume.
-        return _finish(replace(deployment, state=DeploymentState.DONE, ended=deployment.started), options, None)
+        return _tell_nothing_to_do(replace(deployment, state=DeploymentState.DONE, ended=deployment.started), options)
     _tell_diff(diff)
     proof, reason = obtain(options.proof, reach.loaded, options.records, deployment.id)
     proven = replace(deployment, proof=proof, without_proof=reason)
@@ -241,6 +241,15 @@ def _commit(reach: Reach, options: Options, wares: Wares, deployment: Deployment
         deployer = _make_deployer(reach, options, stopping.event)
         ended = deployer.deploy(proven, wares, drain_wait_s=options.drain_wait_s)
     return _finish(ended, options, stopping.signal)
+
+
+def _tell_nothing_to_do(deployment: Deployment, options: Options) -> int:
+    """Say so, without the id of a deployment that was never recorded; as JSON it is a deployment like any other."""
+    if options.as_json:
+        _show_deployment(deployment, options)
+    else:
+        typer.echo(f"{deployment.network}: nothing to do, every router runs that already")
+    return ExitCode.HOLDS
 
 
 def _resume(reach: Reach, options: Options, chosen: str | None) -> int:

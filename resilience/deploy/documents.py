@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from resilience.deploy.driver import Change, FileDiff
-from resilience.deploy.survey import Surveyed
+from resilience.deploy.survey import Surveyed, describe_pending
 from resilience.model.deployment import (
     DeploymentDiff,
     Drift,
@@ -83,9 +83,16 @@ def _router_drift(surveyed: Surveyed) -> RouterDrift:
             same=None,
             kind=error.kind.value if error else "",
             reason=error.message if error else "",
+            hint=error.hint if error else "",
         )
+    pending = surveyed.hello.pending if surveyed.hello is not None else None
     differences = (*map(_startup_drift, change.files), *map(_running_drift, change.drift))
-    return RouterDrift(router=surveyed.router, same=not differences, differences=differences)
+    return RouterDrift(
+        router=surveyed.router,
+        same=not differences,
+        differences=differences,
+        pending=describe_pending(pending) if pending is not None else "",
+    )
 
 
 def _startup_drift(one: FileDiff) -> DriftedFile:

@@ -99,8 +99,9 @@ class Deployer:
         with self._records.hold():
             deployment = self._records.read(deployment_id)
             ledger = self._open(deployment)
-            touched = [r for r in deployment.routers if r.step not in {Step.PLANNED, Step.UNCHANGED}]
             ledger.state(DeploymentState.RUNNING, "being rolled back", ended=False)
+            self._ask_the_untouched(ledger)
+            touched = [r for r in ledger.deployment.routers if r.step not in {Step.PLANNED, Step.UNCHANGED}]
             for wave in sorted({router.wave for router in touched}, reverse=True):
                 self._bring_back(ledger, [router.router for router in touched if router.wave == wave])
             return self._end_roll_back(ledger)
@@ -200,6 +201,19 @@ class Deployer:
                 ledger.step([name], Step.UNCHANGED)
 
     # ---- backwards -------------------------------------------------------------------------------------------------
+
+    def _ask_the_untouched(self, ledger: Ledger) -> None:
+        """Ask those that nothing was done to by the record: it may be a copy from before the deployment went on."""
+        planned = [r.router for r in ledger.deployment.routers if r.step is Step.PLANNED]
+
+        def ask(_name: str, router: Router) -> Truth:
+            return tell_truth(router.hello(), ledger.deployment.id, Step.PLANNED)
+
+        for name, answer in self._fleet.each(self._present(planned), ask).items():
+            if isinstance(answer, RouterError):
+                ledger.trouble(name, Step.UNKNOWN if is_lost(answer) else Step.PLANNED, answer)
+            elif answer.step is not Step.PLANNED:
+                ledger.step([name], answer.step)
 
     def _bring_back(self, ledger: Ledger, names: Sequence[str]) -> None:
         known = {router.router: router.step for router in ledger.deployment.routers}

@@ -300,6 +300,7 @@ class Wave:
                 step = Step.UNKNOWN if is_lost(answer) else Step.ROLLING_BACK
                 self._ledger.trouble(name, step, answer)
             else:
+                self._ledger.update(replace(self._ledger.router(name), drained=False))
                 self._ledger.step([name], answer.step, kind=noted.kind, reason=noted.reason)
 
     # ---- shared ----------------------------------------------------------------------------------------------------

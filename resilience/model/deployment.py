@@ -177,8 +177,11 @@ class RouterDrift:
     same: bool | None
     """None: could not tell, see `reason`."""
     differences: tuple[DriftedFile, ...] = ()
+    pending: str = ""
+    """Whose change is applied there and not settled, and since when; it may be all of the difference."""
     kind: str = ""
     reason: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

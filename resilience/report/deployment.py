@@ -51,7 +51,7 @@ def _show_difference(router: RouterDifference, console: Console) -> None:
         console.print(Text("  what the daemon itself says that it would do:"))
         _show_lines(router.running, console)
     for one in router.drift:
-        console.print(Text(f"  changed by hand, not in its start-up files: {show_safely(one.file)}"))
+        console.print(Text(f"  runs, and is not in its start-up files: {show_safely(one.file)}"))
         _show_lines(one.diff, console)
     for label, names in (("restarts", router.restarts), ("resets the sessions with", router.resets)):
         if names:
@@ -156,7 +156,9 @@ def _show_router_drift(router: RouterDrift, console: Console) -> None:
     for one in router.differences:
         console.print(Text(f"  {show_safely(one.file)}, {one.side}:"))
         _show_lines(one.diff, console)
-    _show_trouble(router.kind, router.reason, "", console)
+    if router.pending:
+        console.print(Text(f"  not settled: {show_safely(router.pending)}"))
+    _show_trouble(router.kind, router.reason, router.hint, console)
 
 
 def _count(number: int) -> str:

@@ -322,6 +322,19 @@ def test_a_deployment_is_taken_back_last_wave_first(tmp_path: Path) -> None:
     assert "hang_up" in log[log.index("roll_back") : log.index("confirm")]
 
 
+def test_an_old_copy_of_the_record_takes_everything_back(tmp_path: Path) -> None:
+    """What it has as planned is asked all the same: the deployment went on after the copy was made."""
+    world = make_world(tmp_path, "r1", "r2")
+    ended = world.deploy(("r1",), ("r2",))
+    old = tuple(replace(one, step=Step.PLANNED) if one.router == "r2" else one for one in ended.routers)
+    world.records.write(replace(ended, routers=old))
+
+    back = world.deployer.roll_back(CHANGE)
+
+    assert back.state is DeploymentState.ROLLED_BACK
+    assert all(router.running == router.startup == OLD for router in world.fleet.routers.values())
+
+
 def test_one_router_out_of_reach_keeps_no_other_from_going_back(tmp_path: Path) -> None:
     """At night every router that comes back counts."""
     world = make_world(tmp_path, "r1", "r2", sees=always_up)

@@ -6,15 +6,24 @@ import contextlib
 import os
 
 from .machine import Doc
+from .refused import Refused
 from .settlement import Settlement
 
 
 def boot(settlement: Settlement) -> Doc:
-    """Settle after a loss of power, then set what the routing daemons do not: needs none of them."""
+    """Settle after a loss of power, then set what the routing daemons do not: needs none of them.
+
+    Called again later, by hand or with its unit, it ends no watch: the start is the same, what is applied stays so.
+    """
     router, store = settlement.router, settlement.store
-    with contextlib.suppress(OSError):
-        router.machine.boot_mark.write_text(os.urandom(8).hex(), encoding="ascii")
+    mark = router.machine.boot_mark
+    if not mark.exists():  # it lies in a folder that every start finds empty
+        with contextlib.suppress(OSError):
+            mark.write_text(os.urandom(8).hex(), encoding="ascii")
     with store.locked():
+        pending = settlement.settle()["pending"]
+        if pending and pending["phase"] != "staged":
+            raise Refused("busy", "change {} is {} and settles by itself".format(pending["change"], pending["phase"]))
         state = settlement.settle()
         state.update(drained=False, drained_for="", drained_until=None, noted={})
         store.write(state)

@@ -38,6 +38,7 @@ class Changes:
         folder = self.store.folder / f"diff-{os.getpid()}"
         try:
             self.store.put(folder, files, self.daemon.user)
+            self.router.check_files(folder, files)
             return self.router.describe(self.store.read(), files, folder)
         except OSError as error:
             raise no_space(error) from error

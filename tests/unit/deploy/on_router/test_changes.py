@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from resilience.deploy.on_router.netresilience_router.boot import boot
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, OLD, FakeGuard, FakeMachine, Process, bundle
 
@@ -280,3 +281,29 @@ def test_drift_is_shown_for_each_part(process: Process, machine: FakeMachine) ->
     assert [item["file"] for item in found["differences"]] == ["sysctl.conf", "addresses.batch", "frr.conf"]
     assert "-192.0.2.2/31 dev eth0\n+203.0.113.1/24 dev eth0" in found["differences"][1]["diff"]
     assert "geheim" not in json.dumps(found)
+
+
+def test_booting_by_hand_ends_no_watch(process: Process, guard: FakeGuard, machine: FakeMachine) -> None:
+    """Also where the unit is restarted: the start is the same one, and what is applied still goes at its deadline."""
+    machine.boot_mark.write_text("this start", encoding="ascii")
+    apply(process, guard)
+
+    refused = refusal(lambda: boot(process.settlement))
+
+    assert refused.kind == "busy"
+    assert machine.boot_mark.read_text(encoding="ascii") == "this start"
+    assert process.questions.pending()["pending"]["phase"] == "applied"
+
+
+def test_a_start_is_marked_and_takes_back_what_was_not_confirmed(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """The mark lies where every start finds nothing."""
+    apply(process, guard)
+    guard.kill()
+    machine.started = "second"
+
+    assert boot(Process(machine).settlement) == {"boot": "done"}
+
+    assert machine.boot_mark.exists()
+    assert process.questions.pending() == {"pending": None}
