@@ -12,7 +12,7 @@ from dataclasses import asdict
 from benchmarks.figure import Figure
 from resilience.errors import ResilienceError
 
-BENCHMARKS = ("reading", "rendering", "measuring", "cold", "outages", "labs", "containers")
+BENCHMARKS = ("reading", "rendering", "measuring", "cold", "outages", "labs", "containers", "deploying")
 """Modules of this package with `measure()`, the quick ones first."""
 
 _WORDS = {True: "holds", False: "MISSES", None: ""}

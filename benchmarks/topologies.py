@@ -46,6 +46,44 @@ def write_network(folder: Path, *, routers: int, links: int, platform: str = "fr
     return folder
 
 
+def write_reachable_network(folder: Path, *, routers: int, customers: int) -> Path:
+    """Write a network of FRR and BIRD routers in turn, with a desk to log in to all of them from.
+
+    Customers are at the last routers, one each. Links go without BFD: its packets would keep the cores busy that a
+    hundred routers share here with whoever works on them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "network: bench-deploy",
+        "lab: true",
+        "asn: 64500",
+        'prefixes: [10.128.0.0/16, "2001:db8:6400::/40"]',
+        'management: [10.128.0.32/29, "2001:db8:6400:a::/64"]',
+        "pools: {loopbacks: [172.16.0.0/16], links: [172.17.0.0/16]}",
+        "sites: {hq: {}}",
+        "routers:",
+        "  r0: {site: hq, platform: frr}",
+        *(f"  r{number}: {{platform: {('frr', 'bird')[number % 2]}}}" for number in range(1, routers)),
+        "links:",
+        *(f"  - {{between: [r{one}, r{two}], bfd: false}}" for one, two in neighbours(routers, routers * 3 // 2)),
+        "providers:",
+        "  alpha: {asn: 64496}",
+        "  beta: {asn: 64497}",
+        "uplinks:",
+        "  west: {router: r0, provider: alpha, rank: 1}",
+        f"  south: {{router: r{routers // 2}, provider: beta, rank: 2}}",
+        "services:",
+        '  noc: {at: hq, address: [10.128.0.33, "2001:db8:6400:a::1"], tcp: 8022}',
+        *(["customers:"] if customers else []),
+        *(
+            f"  c{number}: {{router: r{routers - 1 - number}, prefixes: [10.128.{number + 1}.0/24]}}"
+            for number in range(customers)
+        ),
+    ]
+    (folder / "network.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
 def _customer_lines(customers: int, routers: int) -> list[str]:
     if not customers:
         return []

@@ -178,7 +178,7 @@ def _deploy(reach: Reach, options: Options, only: Sequence[str], *, commit: bool
     change = make_id(datetime.now(UTC))
     wares = _make_wares(reach, options, names, change, strict=commit)
     say(f"asking {len(names)} router{'' if len(names) == 1 else 's'}")
-    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s)
+    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s, leaving=not commit)
     waves = plan_order(reach.plan, surveyed, workers=reach.workers)
     diff = _make_diff(reach, waves, surveyed)
     code = exit_code_of(router.kind for router in diff.routers)

@@ -32,6 +32,18 @@ def test_opening_the_door_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_keeper_starts_light() -> None:
+    """Every lab waits for its keeper to load: it needs neither the model nor YAML, and no containers."""
+    code = "import sys, resilience.lab.keeper; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+
+    assert "resilience.lab.boot" in loaded
+    assert [
+        name for name in loaded if name.startswith(("yaml", "resilience.model", "resilience.lab.clab.engine"))
+    ] == []
+
+
 def test_the_library_goes_from_intent_to_configurations(tmp_path: Path) -> None:
     """The way that the docstring shows, without the lab."""
     (tmp_path / "network.yaml").write_text(

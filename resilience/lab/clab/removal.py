@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from resilience.errors import LabError
-from resilience.lab.clab.engine import Engine
 
 TOPOLOGY_FOLDER: Final = "containerlab"
 """In a lab's folder: what containerlab is given."""
@@ -40,6 +39,8 @@ def holds_containers(folder: Path) -> bool:
 
 def remove_containers(folder: Path) -> None:
     """Remove every container of the lab in a folder, and what containerlab wrote elsewhere; LabError: some stay."""
+    from resilience.lab.clab.engine import Engine  # noqa: PLC0415 - keepers load this module, and need no engine
+
     engine, topology = Engine.read(engine_file(folder)), topology_file(folder)
     _end_deployments(topology)
     with suppress(LabError):

@@ -10,7 +10,7 @@ import pytest
 from resilience.deploy.driver import FileDiff, Phase
 from resilience.deploy.engine import Deployer
 from resilience.deploy.router import Observation
-from resilience.deploy.survey import survey
+from resilience.deploy.survey import compare, survey
 from resilience.errors import CouldNotTell, RouterTrouble, UsageError
 from resilience.model.deployment import DeploymentState, Step
 from tests.support.fake_deployments import CHANGE, DEADLINE_S, NEW, OLD, PROVIDER, make_world
@@ -434,6 +434,21 @@ def test_every_router_is_asked_before_any_is_touched(
     assert answers["r1"].error.kind is kind
     assert answers["r2"].error is None
     assert answers["r2"].change is not None
+
+
+def test_who_asks_nothing_more_leaves_at_once(tmp_path: Path) -> None:
+    """An open session costs for as long as the slowest router takes to answer, also where the answer is a refusal."""
+    world = make_world(tmp_path, "r1", "r2")
+    world.fleet.routers["r1"].answers_to = "r9"
+
+    survey(world.fleet, world.bundles, deadline_s=DEADLINE_S)
+    assert all("hang_up" not in router.log for router in world.fleet.routers.values())
+
+    survey(world.fleet, world.bundles, deadline_s=DEADLINE_S, leaving=True)
+    assert all(router.log[-1] == "hang_up" for router in world.fleet.routers.values())
+
+    compare(world.fleet, world.bundles)
+    assert [router.log.count("hang_up") for router in world.fleet.routers.values()] == [2, 2]
 
 
 def test_a_deadline_that_the_platform_cannot_keep_is_refused(tmp_path: Path) -> None:
