@@ -6,8 +6,8 @@ import contextlib
 import os
 
 from .machine import Doc
-from .refused import Refused
-from .settlement import Settlement
+from .refused import Refused, no_space
+from .settlement import UNDRAINED, Settlement
 
 
 def boot(settlement: Settlement) -> Doc:
@@ -17,16 +17,12 @@ def boot(settlement: Settlement) -> Doc:
     """
     router, store = settlement.router, settlement.store
     mark = router.machine.boot_mark
-    if not mark.exists():  # it lies in a folder that every start finds empty
+    fresh = not mark.exists()  # it lies in a folder that every start finds empty
+    if fresh:
         with contextlib.suppress(OSError):
             mark.write_text(os.urandom(8).hex(), encoding="ascii")
     with store.locked():
-        pending = settlement.settle()["pending"]
-        if pending and pending["phase"] != "staged":
-            raise Refused("busy", "change {} is {} and settles by itself".format(pending["change"], pending["phase"]))
-        state = settlement.settle()
-        state.update(drained=False, drained_for="", drained_until=None, noted={})
-        store.write(state)
+        trouble = _settle(settlement, fresh=fresh)
         files = router.startup()
         if "sysctl.conf" in files:
             router.sysctl.load(files["sysctl.conf"])
@@ -36,4 +32,21 @@ def boot(settlement: Settlement) -> Doc:
             router.machine.run(["ip", "-6", "-force", "-batch", "-"], stdin=files["rules6.batch"])
         if "nftables.conf" in files:
             router.filter.load(files["nftables.conf"])
+    if trouble is not None:
+        raise trouble
     return {"boot": "done"}
+
+
+def _settle(settlement: Settlement, *, fresh: bool) -> Refused | None:
+    """Settle; on a full disk that has to wait, and the router needs its addresses all the same."""
+    try:
+        if fresh:
+            state = settlement.store.read()
+            state.update(UNDRAINED, noted={})
+            settlement.store.write(state)
+        pending = settlement.settle()["pending"]
+    except OSError as error:
+        return no_space(error)
+    if pending and pending["phase"] != "staged":
+        raise Refused("busy", "change {} is {} and settles by itself".format(pending["change"], pending["phase"]))
+    return None

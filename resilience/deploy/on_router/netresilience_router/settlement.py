@@ -10,6 +10,8 @@ from .refused import Refused
 from .router import Router
 from .store import Store
 
+UNDRAINED = {"drained": False, "drained_for": "", "drained_until": None}
+
 
 class Settlement:
     """How a change ends, kept or taken back, by whoever comes next: each step may be done again from any point of it.
@@ -33,6 +35,8 @@ class Settlement:
         if pending["phase"] == "confirming":
             self.finish_confirming(state)
         elif pending["boot"] != self.machine.boot_id():
+            # It starts with its start-up files, which are the ordinary ones; no daemon runs yet that could be told.
+            state.update(UNDRAINED)
             self.end(state, "restored", "the router was restarted before the confirmation")
         elif not self.store.guard_lives() and (
             pending["armed"] or self.machine.clock() > pending["started"] + START_LIMIT_S
@@ -58,7 +62,7 @@ class Settlement:
         before = (state["confirmed"] or {}).get("change")
         state["confirmed"] = {"change": change, "sha256": digest(files), "before": before}
         state["noted"] = self.router.note(files)
-        state.update(drained=False, drained_for="", drained_until=None)
+        state.update(UNDRAINED)
         state["last"] = {"change": change, "phase": "confirmed", "reason": ""}
         state["pending"] = None
         self.store.write(state)
@@ -81,7 +85,7 @@ class Settlement:
             self.router.restart()
         state["noted"] = self.router.note(before) if state["noted"] else {}
         if state.get("drained_for") == pending["change"]:
-            state.update(drained=False, drained_for="", drained_until=None)
+            state.update(UNDRAINED)
         self.end(state, "restored", reason)
 
     def end(self, state: Doc, phase: str, reason: str) -> None:
@@ -109,5 +113,5 @@ class Settlement:
         except Refused:
             with contextlib.suppress(Refused):
                 self.router.restart()
-        state.update(drained=False, drained_for="", drained_until=None, noted=self.router.note(files))
+        state.update(UNDRAINED, noted=self.router.note(files))
         self.store.write(state)

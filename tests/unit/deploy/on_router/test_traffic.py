@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from resilience.deploy.on_router.netresilience_router import traffic as traffic_module
+from resilience.deploy.on_router.netresilience_router.boot import boot
 from resilience.deploy.on_router.netresilience_router.guard import Guard
 from resilience.deploy.on_router.netresilience_router.traffic import Traffic
 from tests.support.on_router import NEW, FakeGuard, FakeMachine, Process, bundle
@@ -109,3 +110,19 @@ def test_a_router_drained_by_hand_stays_drained_when_a_change_goes(
     assert process.store.read()["drained"] is True
     assert ready.undrain("") == {"drained": False}
     assert not runs_drained(machine)
+
+
+def test_a_start_ends_draining_without_a_word_to_daemons_that_do_not_run_yet(
+    ready: Traffic, guards: list[str], process: Process, machine: FakeMachine
+) -> None:
+    """They start from their start-up files, which are the ordinary ones."""
+    ready.drain("c2", 60)
+    process.changes.apply("c2", 60, drained=True)
+    machine.started = "second"
+    machine.ran.clear()
+
+    boot(Process(machine).settlement)
+
+    assert guards
+    assert not [line for line in machine.ran if "frr-reload" in line or "systemctl" in line]
+    assert process.store.read()["drained"] is False
