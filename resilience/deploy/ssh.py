@@ -10,6 +10,9 @@ from __future__ import annotations
 import getpass
 import logging
 import socket
+import threading
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +24,7 @@ from nornir.core.plugins.connections import ConnectionPluginRegister
 CONNECTION: Final = "resilience-ssh"
 """All of Nornir's plugins share one dictionary of names, so ours carries our own."""
 _SYSTEM_KNOWN_HOSTS: Final = Path("/etc/ssh/ssh_known_hosts")
+_USERS_KNOWN_HOSTS: Final = Path("~/.ssh/known_hosts")
 _CHANNEL_TIMEOUT_S: Final = 10
 _AUTH_TIMEOUT_S: Final = 15
 _KEEPALIVE_S: Final = 3
@@ -69,18 +73,24 @@ class ExecSession(LinuxSSH):
         """Log in; the host's key is checked before anything else is said."""
         del width, height
         self.key_policy = _RefuseUnknown()
+        files = self._known_hosts()
         client = self._build_ssh_client()
-        if _SYSTEM_KNOWN_HOSTS.is_file():
-            client.load_system_host_keys(str(_SYSTEM_KNOWN_HOSTS))
         self.remote_conn_pre = client
         parameters = self._connect_params_dict()
+        _add_known_keys(client, files, _name_of(parameters["hostname"], parameters["port"]))
         try:
             client.connect(**parameters, channel_timeout=_CHANNEL_TIMEOUT_S)
         except paramiko.BadHostKeyException as error:
-            port = parameters["port"]
-            name = error.hostname if port == paramiko.config.SSH_PORT else f"[{error.hostname}]:{port}"
-            raise ChangedHostKey(name, error.key, error.expected_key) from None
+            raise ChangedHostKey(_name_of(error.hostname, parameters["port"]), error.key, error.expected_key) from None
         _notice_a_cut(self._transport())
+
+    def _known_hosts(self) -> list[Path]:
+        """Return the files of host keys to believe, and keep netmiko from reading them for every session."""
+        files = [_USERS_KNOWN_HOSTS.expanduser()] if self.system_host_keys else []
+        files.append(_SYSTEM_KNOWN_HOSTS)
+        files += [Path(self.alt_key_file)] if self.alt_host_keys else []
+        self.system_host_keys = self.alt_host_keys = False
+        return files
 
     def cleanup(self, command: str = "exit") -> None:
         """Do nothing: there is no shell to leave."""
@@ -104,6 +114,34 @@ class ExecSession(LinuxSSH):
         # As `ssh` does: without a name in the inventory or the configuration of ssh, it is our own.
         self.login_name = parameters["username"] = parameters["username"] or getpass.getuser()
         return parameters
+
+
+def _name_of(hostname: str, port: int) -> str:
+    """Return what a machine is called in files of known hosts."""
+    return hostname if port == paramiko.config.SSH_PORT else f"[{hostname}]:{port}"
+
+
+def _add_known_keys(client: paramiko.SSHClient, files: Iterable[Path], name: str) -> None:
+    """Tell a client the keys of its host from the first file that knows it, as `ssh` and paramiko go through them."""
+    for path in files:
+        try:
+            with _READING:
+                keys = _read_known_hosts(path, path.stat().st_mtime_ns).lookup(name)
+        except OSError:
+            continue
+        if keys:
+            for kind, key in keys.items():
+                client.get_host_keys().add(name, kind, key)
+            return
+
+
+_READING: Final = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _read_known_hosts(path: Path, _written_ns: int) -> paramiko.HostKeys:
+    """Read a file of known hosts once: paramiko compares each line with all others, for each session anew otherwise."""
+    return paramiko.HostKeys(str(path))
 
 
 def _notice_a_cut(transport: paramiko.Transport) -> None:

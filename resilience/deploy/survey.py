@@ -38,7 +38,7 @@ def survey(
     """Ask every router for which there is a bundle; what is wrong with one keeps no other from being asked.
 
     `leaving`: nothing more will be asked, so each session ends with its answer. Paramiko looks ten times a second after
-    every session that is open, which costs more than all the rest where there are a hundred.
+    every session that is open, which adds up where there are a hundred.
     """
 
     def ask(name: str, router: Router) -> Surveyed:
