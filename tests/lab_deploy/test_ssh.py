@@ -6,6 +6,7 @@ What is wrong with one router is said of that router; the other one of the netwo
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nornir import InitNornir
 
 from resilience.deploy.fleet import SshFleet, open_fleet
 from resilience.deploy.router import Hello, Router
+from resilience.deploy.tasks import apply, diff, run_task
 from resilience.errors import RouterError, RouterTrouble
 from resilience.intent import read_intent
 from resilience.plan import make_plan
@@ -442,3 +445,33 @@ def test_netmikos_own_connection_works_on_the_same_inventory(tmp_path: Path, mac
 
     assert not answers.failed, str(answers["gw"][0])
     assert answers["gw"].result.strip() == ACCOUNT
+
+
+def test_nothing_secret_is_logged_or_shown(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the login's password nor a session's, not even where everybody logs all they can."""
+    host = f"  hostname: 127.0.0.1\n  port: {machine.port}\n  username: {ACCOUNT}\n  password: env:NETOPS\n"
+    net = write_network(tmp_path / "net", f"gw:\n{host}second:\n{by_key(machine)}", machine.known_line)
+    monkeypatch.setenv("NETOPS", PASSWORD)
+    monkeypatch.setenv("ORION_MD5", "the-word-of-the-session")
+    caplog.set_level(logging.DEBUG)
+    inventory = {"plugin": "resilience", "options": {"network": str(net)}}
+    nornir = InitNornir(inventory=inventory, logging={"enabled": False}).filter(name="gw")
+    before = len(machine.calls())
+    machine.answer(hello=hello(), diff={"router": "gw"}, stage={"error": {"kind": "invalid", "message": "no"}})
+    try:
+        answers = [run_task(nornir, diff), run_task(nornir, apply, change="c-1")]
+    finally:
+        nornir.close_connections()
+        machine.answer(hello=hello())
+
+    assert [call[0][0] for call in machine.calls()[before:]][:1] == ["diff"], "else nothing was sent"
+    texts = [caplog.text]
+    texts += [repr(answer) + repr(answer["gw"]) + str(answer["gw"][0]) for answer in answers]
+    texts += [repr(nornir.inventory.hosts["gw"].dict()), repr(nornir.inventory.defaults.dict())]
+    for secret in (PASSWORD, "the-word-of-the-session"):
+        assert not [text for text in texts if secret in text]
+    assert {"nornir", "paramiko"} <= {record.name.partition(".")[0] for record in caplog.records}, (
+        "all log all they can"
+    )
