@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.support.engine import what_is_missing
+from tests.support.interruptions import MATRIX
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -19,11 +20,15 @@ CHECKERS = ("vtysh", "bird", "nft")
 LAB_PROGRAMS = (*CHECKERS, "ip", "birdc", "zebra", "bgpd", "ospfd", "ospf6d", "bfdd", "staticd")
 LOGIN_PROGRAMS = ("ssh", "sshd", "ssh-keygen", "sudo", "ping", "frr-reload.py")
 """What a lab needs whose routers are logged in to, and deployments on it."""
+COMPILER = "cc"
+"""Makes the library by which a lab sees another time of day."""
 
 CONTAINERS = "containers"
 """The group of tests that share one Docker; containerlab makes cables on the host itself."""
 ALONE_ON_THE_HOST = ("test_lab_lifecycle.py",)
 """Tests that look at the host's network, where containerlab must not be at work meanwhile."""
+
+INTERRUPTIONS = "test_interruptions.py"
 
 # No deadline: time never decides a unit test. No database: root must leave no files in the checkout.
 hypothesis.settings.register_profile("repository", deadline=None, database=None)
@@ -51,6 +56,8 @@ def _group(item: pytest.Item) -> str:
         return CONTAINERS
     if "page" in getattr(item, "fixturenames", ()):
         return item.name
+    if item.path.name == INTERRUPTIONS:  # a lab for each platform
+        return f"{INTERRUPTIONS}-{item.name.partition('[')[2].partition('-')[0]}"
     return item.path.relative_to(ROOT).as_posix()
 
 
@@ -58,9 +65,17 @@ def _turn(item: pytest.Item) -> int:
     """Order the groups: the two longest are begun by one worker each, and small ones fill up the end."""
     if _group(item) == CONTAINERS:
         return 0
-    if item.path.name == "test_proof.py":
+    if item.path.name in {"test_proof.py", INTERRUPTIONS}:
         return 1
     return 2 if item.get_closest_marker("lab") or item.get_closest_marker("wheel") else 3
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many interruptions of deployments were tried, of how many there are."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    tried = {one.nodeid for one in reports if INTERRUPTIONS in one.nodeid and one.when == "call"}
+    if tried:
+        terminalreporter.write_line(f"interruptions of deployments: {len(tried)} of {len(MATRIX)} cells tried")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -76,6 +91,7 @@ def _lacking(item: pytest.Item) -> str:
     """Say what the marks of a test ask for and this machine has not; empty: nothing."""
     if item.get_closest_marker("lab"):
         wanted = (*LAB_PROGRAMS, *LOGIN_PROGRAMS) if "lab_deploy" in item.path.parts else LAB_PROGRAMS
+        wanted = (*wanted, COMPILER) if item.path.name == INTERRUPTIONS else wanted
         return "needs root" if os.geteuid() else _missing_programs(wanted)
     if item.get_closest_marker("containers"):
         return what_is_missing()

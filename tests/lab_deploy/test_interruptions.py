@@ -22,6 +22,7 @@ import pytest
 
 from resilience.intent import read_intent
 from resilience.lab.faults import arm
+from resilience.lab.ready import wait_ready
 from resilience.model.plan import Fault, FaultKind
 from resilience.plan import make_plan, read_numbers
 from resilience.render import render_configs
@@ -191,11 +192,13 @@ def fill_the_disk(field: Field, _cell: Cell, engine: Stepwise) -> None:
 
 
 def kill_the_daemon(field: Field, cell: Cell, engine: Stepwise) -> None:
-    """The routing daemon dies before it can take anything."""
+    """The routing daemon dies; where no deployment has started it again, an init system does in the end."""
     name = {"frr": "bgpd", "bird": "bird"}[field.platform]
     (daemon,) = [one for one in field.lab.lab.daemons(cell.router) if one.name == name]
     os.kill(daemon.pid, signal.SIGKILL)
     engine.go()
+    engine.finish()
+    field.lab.lab.start(nodes=[cell.router], cold=False)
 
 
 def set_the_clock(field: Field, _cell: Cell, engine: Stepwise) -> None:
@@ -233,7 +236,7 @@ def _let_the_clock_be_set(lab: DeployLab, disk: Path) -> Path:
     _must(lab.lab.run("r1", ["sh", "-c", f"echo {library} > /etc/ld.so.preload"]))
     # Daemons that run already would never notice.
     lab.lab.start(nodes=ROUTERS, cold=True)
-    assert lab.ssh("r1", "date", "+%s").exit_code == 0
+    wait_ready(lab.lab)
     return offset
 
 
