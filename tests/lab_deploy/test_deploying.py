@@ -97,9 +97,13 @@ def uptimes(lab: DeployLab) -> dict[tuple[str, str, int], int]:
 
 
 def flows_of(lab: DeployLab) -> list[Flow]:
-    """Return some flows of users and customers with the Internet, each a stream in both directions."""
+    """Return flows of those who are there all the time with the Internet, each a stream in both directions."""
     flows = {flow.name: flow for objective in lab.plan.objectives for flow in objective.flows}
-    chosen = [flow for flow in flows.values() if flow.protocol is Protocol.UDP and "internet-1" in flow.name]
+    chosen = [
+        flow
+        for flow in flows.values()
+        if flow.protocol is Protocol.UDP and "internet-1" in flow.name and flow.source.label != "bank"
+    ]
     assert len(chosen) >= 4
     return chosen[:12]
 
@@ -328,7 +332,7 @@ BY_HAND: Final = {
         ["nft", "add", "rule", "inet", "netresilience", "input", "tcp", "dport", "23", "drop"],
         "nftables.conf",
     ),
-    "setting": ("r1", ["sysctl", "-qw", "net.ipv4.conf.all.forwarding=0"], "sysctl.conf"),
+    "setting": ("r1", ["sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=0"], "sysctl.conf"),
     "frr": ("r2", ["vtysh", "-c", "configure terminal", "-c", "ip route 203.0.113.0/24 blackhole"], "frr.conf"),
     "bird": ("r3", ["birdc", "configure", "soft", '"/run/by-hand.conf"'], "bird.conf"),
 }
