@@ -41,13 +41,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where workers share the tests: what shares a lab stays together, and what takes longest comes first."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where workers share the tests, what shares a lab stays together. Said this early, the workers heed it."""
+    if hasattr(item.config, "workerinput"):
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=_turn)  # within a turn, the random order stays
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, what takes longest comes first; within a turn, the random order stays."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_turn)
 
 
 def _group(item: pytest.Item) -> str:
