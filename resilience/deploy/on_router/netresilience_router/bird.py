@@ -6,7 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from .daemon import Daemon
@@ -42,30 +42,44 @@ class Bird(Daemon):
         if done.code != 0:
             raise Refused("invalid", done.words.replace(str(folder) + "/", ""))
 
-    def _times(self) -> dict[str, str]:
+    def _times(self) -> dict[str, float]:
+        """Return when BIRD started (`reboot`) and read its configuration last (`read`), by this machine's steady clock.
+
+        BIRD says times of the day, which it reckons anew for each answer: they move by a millisecond, and by hours when
+        somebody sets the clock. What lies between two times of one answer does not.
+        """
         text = self._birdc("show", "status")
-        found = dict(re.findall(r"^Last (reboot|reconfiguration) on (.+)$", text, re.MULTILINE))
-        if "reboot" not in found:
+        found: dict[str, str] = dict(
+            re.findall(r"^(Current|Last reboot|Last reconfiguration)\b[^\d\n]*(\d.+)$", text, re.MULTILINE)
+        )
+        if not {"Current", "Last reboot"} <= found.keys():
             raise Refused("failed", f"BIRD does not say since when it runs: {text[-300:]}")
-        return found
+        now = self.machine.clock() - _seconds(found["Current"])
+        start = found["Last reboot"]
+        return {"reboot": now + _seconds(start), "read": now + _seconds(found.get("Last reconfiguration") or start)}
 
     def note(self) -> Doc:
         """Return when BIRD read its configuration last."""
-        return {"read": self._times().get("reconfiguration", "")}
+        return {"read": self._times()["read"]}
 
     def difference(self, files: Files, folder: Path, noted: Doc) -> str:
         """Judge by times: what was noted after the last load, else a start from a file that is older than it."""
         times = self._times()
-        read = times.get("reconfiguration", times["reboot"])
-        known = noted.get("files") == digest({"bird.conf": files["bird.conf"]})
-        if known and noted.get("read") == read:
+        read, known = times["read"], noted.get("files") == digest({"bird.conf": files["bird.conf"]})
+        if known and _same(noted.get("read"), read):
             return ""
-        own = folder == self.folder and _seconds(read) >= (folder / "bird.conf").stat().st_mtime
+        own = folder == self.folder and self._was_there(folder / "bird.conf", read)
         # It read the start-up file after that was written, or another one: only our own notes tell these apart.
-        if own and (not noted.get("read") or times["reboot"][:19] == read[:19]):
+        if own and (noted.get("read") is None or _same(times["reboot"], read)):
             return ""
-        said = "somebody else's configuration" if known or not noted.get("read") else "another configuration"
-        return "-what was loaded at {}\n+BIRD read {} at {}".format(noted.get("read", "?"), said, read)
+        said = "somebody else's configuration" if known or noted.get("read") is None else "another configuration"
+        ago_s = self.machine.clock() - read
+        return f"-what was loaded for a deployment\n+BIRD read {said} {ago_s:.0f} s ago"
+
+    def _was_there(self, file: Path, read: float) -> bool:
+        """Say whether a file was written before BIRD read its configuration, as far as the time of the day tells."""
+        age_s = time.time() - file.stat().st_mtime
+        return age_s < 0 or self.machine.clock() - age_s <= read + _SAME_S
 
     def load(self, folder: Path, files: Files, timeout_s: int | None) -> None:
         """Reconfigure, with BIRD's own undo behind ours."""
@@ -102,6 +116,8 @@ class Bird(Daemon):
         return {"sessions": sessions, "bfd": bfd, "ospf": {"neighbors": len(re.findall(r"\sFull/", text))}}
 
 
+_SAME_S = 1.0
+"""BIRD may be told to say whole seconds."""
 _CHATTER = re.compile(r"BIRD \S+ ready\.|Reading configuration from ")
 _BFD_STATES = frozenset({"Up", "Down", "Init", "AdminDown"})
 
@@ -139,6 +155,10 @@ def _since(head: Sequence[str]) -> int:
 
 
 def _seconds(text: str) -> float:
-    """Return a time of BIRD's (its local time) as seconds since 1970, rounded up: times of files are finer."""
+    """Return a time of BIRD's as seconds; only differences between those of one answer mean anything."""
     form = "%Y-%m-%d %H:%M:%S.%f" if "." in text else "%Y-%m-%d %H:%M:%S"
-    return datetime.strptime(text.strip(), form).timestamp() + 1
+    return datetime.strptime(text.strip(), form).replace(tzinfo=timezone.utc).timestamp()
+
+
+def _same(one: object, other: float) -> bool:
+    return isinstance(one, (int, float)) and abs(one - other) <= _SAME_S
