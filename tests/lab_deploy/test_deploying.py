@@ -24,6 +24,7 @@ from resilience.lab.netns import socket_in
 from resilience.model.plan import Flow, Protocol
 from tests.support.deploy_desk import Desk, Stepwise, wait_until
 from tests.support.deploy_lab import DEPLOY_MIXED, DESK, DeployLab, open_deploy_lab
+from tests.support.effort import EVERYTHING
 from tests.support.intents import write_intents
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -340,7 +341,7 @@ BY_HAND: Final = {
 }
 
 
-@pytest.mark.parametrize("what", BY_HAND)
+@pytest.mark.parametrize("what", BY_HAND if EVERYTHING else ("filter", "frr", "bird"))
 def test_what_was_changed_by_hand_is_found_and_only_replaced_on_request(
     what: str, desk: Desk, intents: dict[str, Path]
 ) -> None:
