@@ -1,7 +1,7 @@
 """A dry run with a diff over SSH: `resilience deploy` as a process of its own, at the desk of a lab of routers.
 
-Half of the routers run FRR, half BIRD, all of them with a real SSH server; what would change are ten customers that the
-running network does not have yet. The routers, their daemons and the deploying process share the cores of one machine.
+Half of the routers run FRR, half BIRD, all of them with a real SSH server; what would change is one prefix more of ten
+customers. The routers, their daemons and the deploying process share the cores of one machine.
 In the same run a plain `nornir_netmiko` reads the same things from the same routers, with as many workers. There is no
 NAPALM driver for FRR or BIRD that nornir_napalm could be measured with.
 """
@@ -93,20 +93,20 @@ def _running(routers: int) -> Iterator[tuple[NetnsLab, Path]]:
     """Yield a lab that has converged, and the folder of an intent that differs from what it runs."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "network"
-        _write(folder, routers, customers=0)
+        _write(folder, routers, prefixes=1)
         plan, _ = make_plan(read_intent(folder), read_numbers(folder))
         lab = NetnsLab(plan, render_configs(plan), source=str(folder), ssh=True)
         try:
             lab.start()
             wait_ready(lab, limit_s=_LIMIT_S)
-            _write(folder, routers, customers=_CUSTOMERS)
+            _write(folder, routers, prefixes=2)
             yield lab, folder
         finally:
             lab.stop()
 
 
-def _write(folder: Path, routers: int, *, customers: int) -> None:
-    write_reachable_network(folder, routers=routers, customers=customers)
+def _write(folder: Path, routers: int, *, prefixes: int) -> None:
+    write_reachable_network(folder, routers=routers, customers=_CUSTOMERS, prefixes=prefixes)
     subprocess.run([sys.executable, "-m", "resilience", "lock", str(folder)], check=True, capture_output=True)
 
 

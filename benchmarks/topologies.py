@@ -46,11 +46,11 @@ def write_network(folder: Path, *, routers: int, links: int, platform: str = "fr
     return folder
 
 
-def write_reachable_network(folder: Path, *, routers: int, customers: int) -> Path:
+def write_reachable_network(folder: Path, *, routers: int, customers: int, prefixes: int) -> Path:
     """Write a network of FRR and BIRD routers in turn, with a desk to log in to all of them from.
 
-    Customers are at the last routers, one each. Links go without BFD: its packets would keep the cores busy that a
-    hundred routers share here with whoever works on them.
+    Customers are at the last routers, one each, each with so many prefixes. Links go without BFD: its packets would
+    keep the cores busy that a hundred routers share here with whoever works on them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
@@ -74,14 +74,18 @@ def write_reachable_network(folder: Path, *, routers: int, customers: int) -> Pa
         f"  south: {{router: r{routers // 2}, provider: beta, rank: 2}}",
         "services:",
         '  noc: {at: hq, address: [10.128.0.33, "2001:db8:6400:a::1"], tcp: 8022}',
-        *(["customers:"] if customers else []),
+        "customers:",
         *(
-            f"  c{number}: {{router: r{routers - 1 - number}, prefixes: [10.128.{number + 1}.0/24]}}"
+            f"  c{number}: {{router: r{routers - 1 - number}, prefixes: [{_prefixes(number, prefixes)}]}}"
             for number in range(customers)
         ),
     ]
     (folder / "network.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def _prefixes(customer: int, count: int) -> str:
+    return ", ".join(f"10.128.{customer + 1 + 100 * number}.0/24" for number in range(count))
 
 
 def _customer_lines(customers: int, routers: int) -> list[str]:
