@@ -140,6 +140,19 @@ class Router:
             self.daemon.load(folder, after, timeout_s)
         self.addresses.break_(old_batch, batch)
 
+    def force_linux_files(self, before: Files, after: Files) -> None:
+        """Bring in each of the files that no daemon reads, whatever becomes of the others: the last resort."""
+        batch = after.get("addresses.batch", "")
+        parts: list[Callable[[], None]] = [
+            lambda: self.sysctl.load(after.get("sysctl.conf", "")),
+            lambda: self.addresses.make(batch),
+            lambda: self._run_filter(before.get("nftables.conf", ""), after.get("nftables.conf", "")),
+            lambda: self.addresses.break_(before.get("addresses.batch", ""), batch),
+        ]
+        for part in parts:
+            with contextlib.suppress(Refused, OSError):
+                part()
+
     def _run_filter(self, before: str, after: str) -> None:
         gone = (
             [] if before == after else [t for t in self.filter.declared(before) if t not in self.filter.declared(after)]

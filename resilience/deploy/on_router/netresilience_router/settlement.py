@@ -82,6 +82,7 @@ class Settlement:
             self.router.read_back(before, runs)
         except (Refused, OSError) as error:
             reason = f"{reason}; then the daemon was restarted from its start-up files, as going back failed: {error}"
+            self.router.force_linux_files(after, before)
             self.router.restart()
         state["noted"] = self.router.note(before) if state["noted"] else {}
         if state.get("drained_for") == pending["change"]:

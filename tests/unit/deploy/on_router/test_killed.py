@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from resilience.deploy.on_router.netresilience_router.boot import boot
+from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, OLD, FakeGuard, FakeMachine, Process, bundle, guarded, make_machine
 
 LIMIT = 500
@@ -224,4 +225,24 @@ def test_a_router_that_cannot_go_back_restarts_its_daemon(machine: FakeMachine, 
 
     assert "then the daemon was restarted from its start-up files, as going back failed" in reason
     assert "systemctl restart frr" in machine.ran
+    assert machine.running.read_text(encoding="utf-8") == OLD["frr.conf"]
+
+
+def test_one_part_that_cannot_go_back_keeps_no_other_from_it(
+    machine: FakeMachine, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that the kernel does not take any more must not cost the router its addresses."""
+    process = Process(machine)
+    process.changes.stage(bundle())
+    process.changes.apply("c1", 60, drained=False)
+    assert guard.handle >= 0
+
+    def refuse(_text: str) -> None:
+        raise Refused("failed", "no such setting")
+
+    monkeypatch.setattr(process.router.sysctl, "load", refuse)
+    with process.store.locked():
+        process.settlement.restore(process.store.read(), "nobody confirmed")
+
+    assert machine.addresses_of("eth0") == ["192.0.2.2/31"]
     assert machine.running.read_text(encoding="utf-8") == OLD["frr.conf"]
