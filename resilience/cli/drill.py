@@ -144,7 +144,7 @@ def _attach(
     from resilience.drill.derive import derive_drills
     from resilience.drill.drain import Drain
     from resilience.drill.run import Drills, Settings
-    from resilience.drill.state import wait_until_at_rest
+    from resilience.drill.state import Observer, wait_until_at_rest
     from resilience.model.configs import Configs
     from resilience.model.plan import Plan
 
@@ -161,7 +161,8 @@ def _attach(
     with _progress() as progress, attached(attachment) as lab:
         progress.attached(lab.name, len(plan.nodes))
         started = time.monotonic()
-        wait_until_at_rest(lab, plan, progress.step)
+        with Observer(lab, plan) as observer:
+            wait_until_at_rest(observer, progress.step)
         settings = Settings(repeat=repeat, ready_s=time.monotonic() - started, predicts=False)
         return Drills(lab, plan, Drain(lab, plan, {}, replan), progress, settings).run(derived)
 

@@ -55,7 +55,7 @@ def expect(plan: Plan, node: Node) -> Expectation:
     adjacencies = tuple(
         (family, interface.name)
         for interface in node.interfaces
-        if node.ospf and _forms_adjacency(plan, node.name, interface.name)
+        if node.ospf and forms_adjacency(plan, node.name, interface.name)
         for family in (4, 6)
         if interface.address(family)
     )
@@ -68,7 +68,8 @@ def expect(plan: Plan, node: Node) -> Expectation:
     )
 
 
-def _forms_adjacency(plan: Plan, node: str, interface: str) -> bool:
+def forms_adjacency(plan: Plan, node: str, interface: str) -> bool:
+    """Say whether OSPF speaks on an interface, and so does who is at its other end."""
     ends = ((node, interface), plan.other_end(node, interface))
     return all(
         plan.nodes[name].role is not Role.SWITCH

@@ -14,6 +14,7 @@ import dns.query
 import dns.rdatatype
 import pytest
 
+from resilience.drill.state import Observer, wait_until_at_rest
 from resilience.errors import EnvironmentLacks, UnknownName, UsageError
 from resilience.lab import Lab, open_lab
 from resilience.lab.daemons import Speaker, bird_command, frr_command, reload_configs
@@ -49,6 +50,14 @@ def lab(running: Lab) -> Lab:
     """The lab, converged."""
     wait_ready(running)
     return running
+
+
+@pytest.fixture
+def rested(lab: Lab, plan: Plan) -> Lab:
+    """The lab, converged for as long as OSPF needs before a link between routers may be lost again."""
+    with Observer(lab, plan) as observer:
+        wait_until_at_rest(observer, lambda _step: None)
+    return lab
 
 
 @pytest.fixture
@@ -142,6 +151,7 @@ def test_a_pulled_cable_takes_the_carrier_and_nothing_else_from_our_router(
         assert all(can_ping(lab, "r1", far_address(plan, "r1", interface, family)) for family in FAMILIES)
 
 
+@pytest.mark.usefixtures("rested")
 def test_both_ends_of_an_inner_link_come_back_whole(lab: Lab, plan: Plan) -> None:
     """The end that is taken down gets its addresses and routes back as well."""
     routes = {node: [(r.family, r.prefix, r.kind) for r in kernel_routes(lab, node)] for node in ("r1", "r2")}
@@ -224,6 +234,7 @@ def test_a_grey_provider_keeps_its_sessions_and_forwards_nothing(lab: Lab, plan:
     assert can_ping(lab, "user-north", beyond)
 
 
+@pytest.mark.usefixtures("rested")
 @pytest.mark.parametrize(("router", "neighbour", "interface"), [("r1", "r2", "ln-r1"), ("r2", "r1", "ln-r2")])
 def test_a_router_without_power_is_gone_and_boots_from_its_files(
     lab: Lab, router: str, neighbour: str, interface: str
@@ -250,6 +261,7 @@ def wait_dead(lab: Lab, node: str, *names: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("rested")
 def test_a_site_without_power_takes_its_services_with_it(lab: Lab, plan: Plan) -> None:
     """And they answer again when it is back; the anycast address answers from the other site in between."""
     with arm(lab, plan, plan.elements["site north"].faults) as armed:
@@ -293,6 +305,7 @@ def test_killing_a_router_of_frr_kills_bgpd_and_revives_bgpd(lab: Lab) -> None:
     assert {name for name in before if before[name] != after[name]} == {"bgpd"}
 
 
+@pytest.mark.usefixtures("rested")
 @pytest.mark.parametrize("router", ["r1", "r2"])
 def test_a_frozen_daemon_does_not_run_and_does_not_die(lab: Lab, router: str) -> None:
     """It is stopped (SIGSTOP) and goes on after healing."""

@@ -23,6 +23,7 @@ class Bird(Daemon):
     user = "bird"
     main = "bird.conf"
     names = ("bird.conf", "envvars")
+    forgets_routes = True
 
     def _birdc(self, *words: str) -> str:
         done = self.machine.run(["birdc", *words], timeout_s=60)
@@ -111,9 +112,18 @@ class Bird(Daemon):
         sessions = [found for block in blocks for found in _bird_sessions(block)]
         rows = [line.split() for line in self._birdc("show", "bfd", "sessions").splitlines()]
         bfd = [{"neighbor": row[0], "up": row[2] == "Up"} for row in rows if len(row) == 6 and row[2] in _BFD_STATES]
-        names = [block.split()[0] for block in blocks if block.split()[1:2] == ["OSPF"]]
-        text = "".join(self._birdc("show", "ospf", "neighbors", name) for name in names)
+        text = "".join(self._birdc("show", "ospf", "neighbors", name) for name in _ospf_names(blocks))
         return {"sessions": sessions, "bfd": bfd, "ospf": {"neighbors": len(re.findall(r"\sFull/", text))}}
+
+
+    def recalculate(self) -> None:
+        """Have OSPF calculate its routes again.
+
+        BIRD 2.0 does not where a neighbour is lost and full again within the five seconds of MinLSInterval (RFC 2328
+        appendix B): its router LSA did not change meanwhile, and so it keeps the routes that it reckoned in between.
+        """
+        for name in _ospf_names(re.split(r"\n(?=\S)", self._birdc("show", "protocols"))):
+            self._birdc("reload", "in", name)
 
 
 _SAME_S = 1.0
@@ -139,6 +149,11 @@ def _bird_sessions(block: str) -> Iterator[Doc]:
             "sent": int(routes[2]) if routes and up else 0,
             "uptime_s": _since(head) if up else 0,
         }
+
+
+def _ospf_names(blocks: Sequence[str]) -> list[str]:
+    """Return the names of OSPF's protocols in the blocks of a `show protocols`."""
+    return [block.split()[0] for block in blocks if block.split()[1:2] == ["OSPF"]]
 
 
 def _since(head: Sequence[str]) -> int:

@@ -15,6 +15,8 @@ class Daemon:
     main = ""
     """The file that is loaded into the running daemon."""
     names: tuple[str, ...] = ()
+    forgets_routes = False
+    """It may not calculate routes when a neighbour is back."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -55,3 +57,6 @@ class Daemon:
     def observe(self) -> Doc:
         """Return sessions, BFD and OSPF as the daemons see them."""
         raise NotImplementedError
+
+    def recalculate(self) -> None:
+        """Have routes calculated again, for a daemon that may forget to; harmless where it has not."""

@@ -18,6 +18,9 @@ from .process import leave
 from .refused import Refused
 
 _NUMBER_BYTES = 4
+_RECALCULATE_EVERY_S = 5.0
+_RECALCULATE_FOR_S = 25.0
+"""Neighbours are back by then: OSPF's dead interval, and as long again for BIRD's own pauses."""
 
 
 class Guard:
@@ -61,6 +64,7 @@ class Guard:
             self._stop_worker()
             with self.store.locked():
                 self.settlement.settle()
+        self._bring_routes_back()
 
     def guard(self) -> None:
         """Apply, then wait for the confirmation, the deadline, or somebody who gives up."""
@@ -81,7 +85,27 @@ class Guard:
             os.setsid()
             leave(lambda: self._work(reason_file))
         self.worker = worker
+        again = time.monotonic() + _RECALCULATE_EVERY_S
         while self._watch(reason_file):
+            time.sleep(POLL_S)
+            if not self.worker and time.monotonic() > again:
+                again = self._recalculate()
+
+    def _recalculate(self) -> float:
+        """Let the daemon calculate its routes again; returns when to do that the next time."""
+        with contextlib.suppress(Refused, OSError):
+            self.changes.router.daemon.recalculate()
+        return time.monotonic() + _RECALCULATE_EVERY_S
+
+    def _bring_routes_back(self) -> None:
+        """Go on with that for a while: neighbours that the change has cut off return at their own pace."""
+        if not self.changes.router.daemon.forgets_routes:
+            return
+        end = time.monotonic() + _RECALCULATE_FOR_S
+        again = time.monotonic()
+        while time.monotonic() < end and not self.store.guard_lives():
+            if time.monotonic() >= again:
+                again = self._recalculate()
             time.sleep(POLL_S)
 
     def _is_only_drained(self) -> bool:

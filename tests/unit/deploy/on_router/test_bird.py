@@ -71,3 +71,29 @@ def test_a_configuration_that_somebody_loads_is_seen(machine: BirdMachine) -> No
     assert bird.difference(FILES, bird.folder, noted) == (
         "-what was loaded for a deployment\n+BIRD read somebody else's configuration 30 s ago"
     )
+
+
+class OspfMachine(Machine):
+    """A router whose BIRD speaks OSPF for both families."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reloaded: list[str] = []
+
+    def run(self, argv: Sequence[str], stdin: str = "", timeout_s: float = 120) -> Done:
+        """Answer `birdc show protocols` and `birdc reload in`."""
+        del stdin, timeout_s
+        if list(argv[:3]) == ["birdc", "reload", "in"]:
+            self.reloaded += argv[3:]
+            return Done(0, "reloading\n", "")
+        assert list(argv) == ["birdc", "show", "protocols"]
+        rows = ("Name Proto Table State Since Info", "b_device Device --- up 1", "b_ospf4 OSPF b_igp4 up 1 Running")
+        return Done(0, "\n".join(("BIRD 2.0.12 ready.", *rows, "b_ospf6 OSPF b_igp6 up 1 Running\n")), "")
+
+
+def test_every_ospf_calculates_its_routes_again(tmp_path: Path) -> None:
+    """Both families, and nothing else is told anything."""
+    machine = OspfMachine(tmp_path)
+    Bird(machine).recalculate()
+
+    assert machine.reloaded == ["b_ospf4", "b_ospf6"]

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from resilience.deploy.on_router.netresilience_router import changes as changes_module
+from resilience.deploy.on_router.netresilience_router import guard as guard_module
 from resilience.deploy.on_router.netresilience_router.guard import Guard
 from resilience.deploy.on_router.netresilience_router.machine import Done
 from resilience.deploy.on_router.netresilience_router.process import leave
+from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, OLD, FakeMachine, Process, bundle, make_machine
 
 LIMIT_S = 30.0
@@ -166,3 +168,27 @@ def test_a_killed_overseer_leaves_a_guard_that_does_its_work(slow: SlowMachine, 
 
     check_is_back(slow, "rolled back on request")
     wait_for(lambda: not Process(slow).store.guard_lives())
+
+
+def test_a_daemon_that_forgets_routes_is_reminded_after_a_change_came_back(
+    slow: SlowMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as neighbours need to return, with nobody kept from changing the router; once it refuses, again."""
+    monkeypatch.setattr(guard_module, "_RECALCULATE_EVERY_S", 0.01)
+    monkeypatch.setattr(guard_module, "_RECALCULATE_FOR_S", 0.3)
+    changes = Process(slow).changes
+    daemon, store, reminded = changes.router.daemon, changes.store, list[bool]()
+
+    def recalculate() -> None:
+        reminded.append(store.guard_lives())
+        if len(reminded) == 1:
+            raise Refused("failed", "BIRD does not run")
+
+    monkeypatch.setattr(daemon, "forgets_routes", True)
+    monkeypatch.setattr(daemon, "recalculate", recalculate)
+    with store.locked():
+        store.write({**store.read(), "pending": None})
+    Guard(changes, "c1").oversee()
+
+    assert len(reminded) > 1
+    assert not any(reminded)
