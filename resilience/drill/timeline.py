@@ -139,8 +139,8 @@ class Timeline:
                 return
             if daemon.name == "bird" and daemon.control is not None:
                 connection = connect_unix(daemon.control)
-                connection.sendall(b"debug all { states, routes }\necho all 65536\n")
                 self._add(connection, node, "bird")
+                connection.sendall(b"debug all { states, routes }\necho all 65536\n")
             elif daemon.name in _FRR_DEBUG:
                 path = daemon.log.with_name(_FRR_LOG.format(daemon=daemon.name))
                 self._logs.append(_Log(node, daemon.name, path, _size(path)))

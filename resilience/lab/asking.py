@@ -6,8 +6,8 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from resilience.errors import LabError
@@ -18,24 +18,31 @@ from resilience.lab.state import LabFolder, Process
 _ANSWER_LIMIT_S: Final = 300.0
 _LOG_BYTES: Final = 2_000
 
+Events = Generator[dict[str, Any], None, None]
+"""What a keeper says. Whoever has heard enough closes it: until then it holds the connection open."""
 
-def start_keeper(module: str, folder: LabFolder) -> tuple[socket.socket, Iterator[dict[str, Any]]]:
+
+def start_keeper(module: str, folder: LabFolder) -> tuple[socket.socket, Events]:
     """Start a lab's keeper; return its owner's socket and what it says from now on."""
     owner, theirs = socket.socketpair()
     owner.settimeout(_ANSWER_LIMIT_S)
-    with theirs:
-        argv = [sys.executable, "-m", module, str(folder.path), str(theirs.fileno())]
-        process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    events = read_events(owner)
-    for event in events:
-        if event["event"] == "keeper":
-            folder.update(keeper=Process.of(event["pid"]))
-            break
-    process.wait()
+    try:
+        with theirs:
+            argv = [sys.executable, "-m", module, str(folder.path), str(theirs.fileno())]
+            process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        events = read_events(owner)
+        for event in events:
+            if event["event"] == "keeper":
+                folder.update(keeper=Process.of(event["pid"]))
+                break
+        process.wait()
+    except BaseException:
+        owner.close()
+        raise
     return owner, events
 
 
-def await_built(folder: LabFolder, events: Iterator[dict[str, Any]], progress: Progress | None) -> None:
+def await_built(folder: LabFolder, events: Events, progress: Progress | None) -> None:
     """Wait until the keeper has built the lab; LabError with what it said, or with its last words when it died."""
     try:
         await_done(events, progress)
@@ -66,21 +73,22 @@ def ask_keeper(connection: socket.socket, request: Mapping[str, Any], progress: 
     await_done(read_events(connection), progress)
 
 
-def read_events(connection: socket.socket) -> Iterator[dict[str, Any]]:
+def read_events(connection: socket.socket) -> Events:
     """Yield what the keeper says until it closes the connection."""
     with connection.makefile("r", encoding="utf-8") as lines, suppress(ConnectionResetError):
         for line in lines:
             yield json.loads(line)
 
 
-def await_done(events: Iterator[dict[str, Any]], progress: Progress | None) -> None:
+def await_done(events: Events, progress: Progress | None) -> None:
     """Pass progress on until the keeper is done; LabError with what it said, empty when it died."""
-    for event in events:
-        match event["event"]:
-            case "done":
-                return
-            case "error":
-                raise LabError(event["message"])
-            case "progress" if progress is not None:
-                progress(event["step"], event["done"], event["total"])
+    with closing(events):
+        for event in events:
+            match event["event"]:
+                case "done":
+                    return
+                case "error":
+                    raise LabError(event["message"])
+                case "progress" if progress is not None:
+                    progress(event["step"], event["done"], event["total"])
     raise LabError("")

@@ -115,7 +115,6 @@ class Bird(Daemon):
         text = "".join(self._birdc("show", "ospf", "neighbors", name) for name in _ospf_names(blocks))
         return {"sessions": sessions, "bfd": bfd, "ospf": {"neighbors": len(re.findall(r"\sFull/", text))}}
 
-
     def recalculate(self) -> None:
         """Have OSPF calculate its routes again.
 
