@@ -87,17 +87,18 @@ def boot(node: Booted, base_mounts: int) -> None:
 
 def _boot_router(node: Booted) -> None:
     """Boot a router that can be logged in to as a real one boots: by its own program, from what its files say now."""
-    _enter_mounts(node)
+    # Before its own /run is mounted over ours, where its folder is.
     renew_boot_id(node.folder)
+    _enter_mounts(node)
     _run(node, [str(ROUTER_PROGRAM), "boot"])
-    _read_programs_again(node)
+    _read_programs_again(node, Path("/etc", _user(node)))
     _start_daemons(node)
     _start_sshd(node)
 
 
-def _read_programs_again(node: Booted) -> None:
+def _read_programs_again(node: Booted, files: Path) -> None:
     """A deployment may have changed which daemons run."""
-    node.spec = replace(node.spec, programs=read_programs(node.spec.name, node.folder / "files"))
+    node.spec = replace(node.spec, programs=read_programs(node.spec.name, files))
 
 
 def revive(node: Booted, base_mounts: int) -> None:
@@ -107,7 +108,7 @@ def revive(node: Booted, base_mounts: int) -> None:
     set_namespace(node.network)
     if node.spec.programs and node.mounts is not None:
         if node.spec.ssh:
-            _read_programs_again(node)
+            _read_programs_again(node, node.folder / "files")
         set_namespace(node.mounts, CLONE_NEWNS)
         _start_daemons(node)
 
@@ -185,9 +186,7 @@ def forget_everything(node: Booted) -> None:
 
 def _enter_mounts(node: Booted) -> None:
     """Put the calling thread where the node's own /etc and /run are; make that place at the first start."""
-    run = node.folder / "run"
-    frr = node.spec.programs[0].name != "bird"
-    user = "frr" if frr else "bird"
+    run, user = node.folder / "run", _user(node)
     if node.mounts is None:
         _make_run_folder(run, user)
         shutil.chown(node.folder / "files", user, user)
@@ -202,6 +201,11 @@ def _enter_mounts(node: Booted) -> None:
     if node.spec.ssh:
         empty_run(run, user)
     set_namespace(node.mounts, CLONE_NEWNS)
+
+
+def _user(node: Booted) -> str:
+    """Return as whom a node's routing daemons run, which is also what their folders are called."""
+    return "bird" if node.spec.programs[0].name == "bird" else "frr"
 
 
 def _make_run_folder(run: Path, user: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,12 +12,14 @@ from tests.support.deploy_lab import DEPLOY_BIRD, DEPLOY_FRR, DEPLOY_MIXED, Depl
 
 
 @pytest.fixture(scope="session", autouse=True)
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Labs of these tests live in a folder of their own, so that other labs are none of their business."""
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESILIENCE_RUN", str(folder))
-        yield folder
+def run_folder() -> Iterator[Path]:
+    """Labs of these tests live in a folder of their own, so that other labs are none of their business.
+
+    It is below /run, where labs are unless told otherwise: a router has a /run of its own, and its lab's is out of sight.
+    """
+    with TemporaryDirectory(prefix="netresilience-test-", dir="/run") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESILIENCE_RUN", folder)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")
