@@ -15,7 +15,7 @@ from tests.support.deploy_lab import DEPLOY_BIRD, DEPLOY_FRR, DEPLOY_MIXED, Depl
 def run_folder() -> Iterator[Path]:
     """Labs of these tests live in a folder of their own, so that other labs are none of their business.
 
-    It is below /run, where labs are unless told otherwise: a router has a /run of its own, and its lab's is out of sight.
+    It is below /run, as labs are unless told otherwise: a router has a /run of its own, which hides its lab's folder.
     """
     with TemporaryDirectory(prefix="netresilience-test-", dir="/run") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESILIENCE_RUN", folder)
