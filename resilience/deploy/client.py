@@ -42,7 +42,7 @@ class RouterClient:
         if answer.code == 0 and found is not None and "error" not in found:
             return found
         if found is not None and "error" in found:
-            raise _refusal(found["error"])
+            raise read_refusal(found["error"])
         raise self._trouble(verb, answer)
 
     def ask(self, kind: type[T], verb: str, *arguments: str, stdin: object = None, timeout_s: float = 15) -> T:
@@ -144,8 +144,8 @@ def make_printable(text: str) -> str:
     return clean if len(clean) <= _MOST_TEXT else f"{clean[:_MOST_TEXT]}..."
 
 
-def _refusal(error: object) -> RouterError:
-    """Return an error that the program names itself."""
+def read_refusal(error: object) -> RouterError:
+    """Return an error that the program on a router names itself."""
     if not isinstance(error, Mapping):
         return RouterError(RouterTrouble.FAILED, "it refused and did not say why")
     kind, message, hint = (str(error.get(key) or "") for key in ("kind", "message", "hint"))

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Final
 
-from resilience.deploy.client import RouterClient, check_change, read_answer
+from resilience.deploy.client import RouterClient, check_change, read_answer, read_refusal
 from resilience.deploy.driver import Bundle, Capabilities, Change, Outcome, Pending
-from resilience.deploy.router import Check, Hello, Observation, Probe
+from resilience.deploy.router import Check, Hello, Observation, Probe, Survey
 from resilience.deploy.transport import Transport
 from resilience.errors import RouterError, RouterTrouble
 from resilience.model.network import Platform
@@ -46,7 +46,17 @@ class LinuxDriver:
 
     def hello(self) -> Hello:
         """Say who it is; `wrong-router` where it answers to another name, or runs another platform."""
-        hello = self._client.ask(Hello, "hello")
+        return self._own(self._client.ask(Hello, "hello"))
+
+    def survey(self, bundle: Bundle) -> Survey:
+        """Say who it is and what would change."""
+        said = self._client.call("survey", stdin=_to_json(bundle), timeout_s=_MOST_FILES_S)
+        hello = self._own(read_answer(Hello, said.get("hello"), "survey"))
+        if "refused" in said:
+            return Survey(hello=hello, refusal=read_refusal(said["refused"]))
+        return Survey(hello=hello, change=read_answer(Change, said.get("change"), "survey"))
+
+    def _own(self, hello: Hello) -> Hello:
         if hello.router != self._name:
             raise RouterError(
                 RouterTrouble.WRONG_ROUTER,

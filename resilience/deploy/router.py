@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from resilience.deploy.driver import Driver, Pending
+from resilience.deploy.driver import Bundle, Change, Driver, Pending
 from resilience.errors import RouterError
 from resilience.model.deployment import DriftedFile
 
@@ -34,6 +34,15 @@ class Hello:
     free_bytes: int = 0
     can_drain: bool = False
     """The confirmed change came with a drained form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Who a router is and, in the same answer, what a bundle would do to it, or why it refuses that."""
+
+    hello: Hello
+    change: Change | None = None
+    refusal: RouterError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +104,9 @@ class Router(Driver, Protocol):
 
     def hello(self) -> Hello:
         """Say who it is. A router that answers to another name raises `wrong-router`."""
+
+    def survey(self, bundle: Bundle) -> Survey:
+        """Say who it is and what a bundle would do, over one command. What it refuses is in the answer."""
 
     def observe(self) -> Observation:
         """Say what its daemons see."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from resilience.deploy.driver import Bundle, Change, Confirmation, Pending
 from resilience.deploy.record import UNDO
-from resilience.deploy.router import Fleet, Hello, Router
+from resilience.deploy.router import Fleet, Hello, Router, Survey
 from resilience.errors import RouterError, RouterTrouble
 
 PROGRAM: Final = 1
@@ -53,9 +53,9 @@ def compare(fleet: Fleet, bundles: Mapping[str, Bundle]) -> dict[str, Surveyed]:
 
     def ask(name: str, router: Router) -> Surveyed:
         with _leaving(router):
-            hello = router.hello()
-            _refuse_another(hello, bundles[name])
-            return Surveyed(router=name, hello=hello, change=router.diff(bundles[name]))
+            found = router.survey(bundles[name])
+            _refuse_another(found.hello, bundles[name])
+            return Surveyed(router=name, hello=found.hello, change=_change_of(found))
 
     return _gather(fleet.each(bundles, ask))
 
@@ -96,13 +96,21 @@ def refuse_pending(pending: Pending | None, change: str) -> None:
 
 def _survey_router(router: Router, bundle: Bundle, deadline_s: int) -> Surveyed:
     """Return what a router is and what would change, and the first thing that forbids it."""
-    hello = router.hello()
+    found = router.survey(bundle)
+    hello = found.hello
     _refuse_another(hello, bundle)
     trouble = _first_trouble(router, hello, bundle, deadline_s)
     if trouble is not None and trouble.kind is RouterTrouble.OLD:
         return Surveyed(router=bundle.router, hello=hello, error=trouble)
-    change = router.diff(bundle)
+    change = _change_of(found)
     return Surveyed(router=bundle.router, hello=hello, change=change, error=trouble or _refuse_drift(change, bundle))
+
+
+def _change_of(found: Survey) -> Change:
+    """Return what would change; raises what the router refuses instead."""
+    if found.change is None:
+        raise found.refusal or RouterError(RouterTrouble.FAILED, "it said neither what would change nor why not")
+    return found.change
 
 
 def _refuse_another(hello: Hello, bundle: Bundle) -> None:

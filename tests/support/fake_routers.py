@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from resilience.deploy.driver import Bundle, Capabilities, Change, FileDiff, Outcome, Pending, Phase
 from resilience.deploy.record import UNDO, Records
-from resilience.deploy.router import Check, Hello, Observation, Probe, Router, SeenSession
+from resilience.deploy.router import Check, Hello, Observation, Probe, Router, SeenSession, Survey
 from resilience.errors import RouterError, RouterTrouble
 from resilience.model.deployment import Deployment, DriftedFile
 
@@ -189,6 +189,16 @@ class FakeRouter:
                 can_drain=self.can_drain,
             ),
         )
+
+    def survey(self, bundle: Bundle) -> Survey:
+        """Say who it is and what would change; a break of either question is one of this."""
+        hello = self.hello()
+        try:
+            return Survey(hello=hello, change=self.diff(bundle))
+        except RouterError as error:
+            if error.kind is RouterTrouble.UNREACHABLE:
+                raise
+            return Survey(hello=hello, refusal=error)
 
     def pending(self) -> Pending | None:
         """Return what is not settled."""

@@ -32,18 +32,20 @@ class Changes:
         self.store = settlement.store
 
     def diff(self, bundle: Doc) -> Doc:
-        """Say what a bundle would do; nothing stays behind."""
+        """Say what a bundle would do; nothing of it stays behind."""
         files = check_bundle(self.router, bundle)
         check_space(self.store, files)
         folder = self.store.folder / f"diff-{os.getpid()}"
         try:
             self.store.put(folder, files, self.daemon.user)
             self.router.check_files(folder, files)
-            return self.router.describe(self.store.read(), files, folder)
+            described = self.router.describe(self.store.read(), files, folder)
         except OSError as error:
             raise no_space(error) from error
         finally:
             self.store.forget(folder)
+        self.settlement.remember_comparison()
+        return described
 
     def stage(self, bundle: Doc) -> Doc:
         """Keep a bundle here, checked, until it is applied or given up."""

@@ -20,6 +20,8 @@ class Daemon:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.same: Doc = {}
+        """What to note of files that the last comparison, a slow one, has found to be what runs."""
         self.folder = machine.root / "etc" / self.platform
 
     def version(self) -> str:

@@ -63,9 +63,13 @@ class Frr(Daemon):
         dead = [name for name in self._wanted(files) if not self._alive(name)]
         if dead:
             return "\n".join(f"-{name} runs\n+{name} does not run" for name in dead)
-        if noted.get("files") == digest({"frr.conf": files["frr.conf"]}) and noted.get("running") == self._running():
+        # Before the comparison: what somebody changes while it lasts must not be noted as the same.
+        seen = {"files": digest({"frr.conf": files["frr.conf"]}), **self.note()}
+        if noted == seen:
             return ""
-        return mask(self.delta(folder))
+        delta = self.delta(folder)
+        self.same = {} if delta else seen
+        return mask(delta)
 
     def load(self, folder: Path, files: Files, timeout_s: int | None) -> None:
         """Reload until there is nothing left to do, which is asked anew: the exit code says nothing about that."""

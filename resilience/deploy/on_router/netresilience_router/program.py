@@ -6,7 +6,7 @@ asked, nor the machine at the other end. One file (an archive of these modules),
 only: what a router has.
 
     netresilience-router hello | read | check | observe | pending | boot
-    netresilience-router diff | stage | probe                        (JSON on stdin)
+    netresilience-router survey | diff | stage | probe               (JSON on stdin)
     netresilience-router apply CHANGE [--deadline-s N] [--drained]
     netresilience-router drain [CHANGE [--deadline-s N]] | undrain [CHANGE]
     netresilience-router confirm | rollback | release CHANGE
@@ -62,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the grammar of the command line."""
     parser = argparse.ArgumentParser(prog="netresilience-router", description="See the head of the program.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("hello", "read", "check", "observe", "pending", "boot", "diff", "stage", "probe"):
+    for name in ("hello", "read", "check", "observe", "pending", "boot", "survey", "diff", "stage", "probe"):
         verbs.add_parser(name)
     for name in ("apply", "confirm", "rollback", "drain", "undrain", "release", "watch"):
         verb = verbs.add_parser(name)
@@ -101,6 +101,7 @@ def answer(settlement: Settlement, given: argparse.Namespace) -> Doc:
         "pending": questions.pending,
         "probe": lambda: probe(settlement.machine, read_input()),
         "boot": lambda: boot(settlement),
+        "survey": lambda: survey(questions, changes, read_input()),
         "diff": lambda: changes.diff(read_input()),
         "stage": lambda: changes.stage(read_input()),
         "apply": lambda: changes.apply(given.change, given.deadline_s, drained=given.drained),
@@ -111,6 +112,19 @@ def answer(settlement: Settlement, given: argparse.Namespace) -> Doc:
         "undrain": lambda: traffic.undrain(given.change),
     }
     return verbs[given.verb]()
+
+
+def survey(questions: Questions, changes: Changes, bundle: Doc) -> Doc:
+    """Say who this is, and what a bundle would do or why it is refused: with many routers, one start of Python less."""
+    said = {"hello": questions.hello()}
+    try:
+        return {**said, "change": changes.diff(bundle)}
+    except Refused as refused:
+        return {**said, "refused": _tell(refused)}
+
+
+def _tell(refused: Refused) -> Doc:
+    return {"kind": refused.kind, "message": refused.message, "hint": refused.hint}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,10 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         said = answer(settlement, given)
     except Refused as refused:
-        said = {"error": {"kind": refused.kind, "message": refused.message, "hint": refused.hint}}
+        said = {"error": _tell(refused)}
     except OSError as error:
-        trouble = no_space(error)
-        said = {"error": {"kind": trouble.kind, "message": trouble.message, "hint": ""}}
+        said = {"error": _tell(no_space(error))}
     sys.stdout.write(json.dumps(said) + "\n")
     return 1 if "error" in said else 0
 

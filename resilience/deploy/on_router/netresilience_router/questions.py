@@ -64,6 +64,7 @@ class Questions:
             found = self.router.differences(wanted, folder, {}, daemon=not bird)
         else:
             found = self.router.drift(state, files)
+            self.settlement.remember_comparison()
         return {
             "same": not found,
             "differences": [{**item, "side": "running"} for item in found],

@@ -35,6 +35,8 @@ class Router:
             raise Refused("old", "neither FRR nor BIRD is installed here")
         self.daemon = DAEMONS[platform](machine)
         self.name = str(self.description.get("name") or socket.gethostname().partition(".")[0])
+        self.learned: Doc = {}
+        """What the last search for drift would note, so that the next one is a fast one."""
         self.sysctl = Sysctl(machine)
         self.addresses = Addresses(machine)
         self.filter = PacketFilter(machine)
@@ -94,7 +96,9 @@ class Router:
 
     def drift(self, state: Doc, files: Files) -> list[Doc]:
         """Return what runs against the start-up files. A drained daemon differs on purpose."""
-        return self.differences(files, self.daemon.folder, state["noted"], daemon=not state["drained"])
+        found = self.differences(files, self.daemon.folder, state["noted"], daemon=not state["drained"])
+        self.learned, self.daemon.same = self.daemon.same, {}
+        return found
 
     def describe(self, state: Doc, files: Files, folder: Path) -> Doc:
         """Return what a change would do."""

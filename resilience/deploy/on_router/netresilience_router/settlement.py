@@ -44,6 +44,20 @@ class Settlement:
             self.restore(state, pending.get("abandon") or "the guard of the change was killed")
         return self.store.read()
 
+    def remember_comparison(self) -> None:
+        """Note that the router runs what it starts with, if that was just found; this alone takes the lock itself."""
+        learned = self.router.learned
+        if not learned:
+            return
+        # What cannot be noted is found out again the next time.
+        with contextlib.suppress(OSError, Refused), self.store.locked():
+            state = self.store.read()
+            main = self.router.daemon.main
+            same = digest({main: self.router.startup().get(main, "")}) == learned["files"]
+            if same and not state["pending"] and not state["drained"]:
+                state["noted"] = learned
+                self.store.write(state)
+
     def finish_confirming(self, state: Doc) -> None:
         """Do what a confirmation decided."""
         pending = state["pending"]

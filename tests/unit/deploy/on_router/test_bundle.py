@@ -13,6 +13,7 @@ from resilience.deploy.on_router.netresilience_router import program as program_
 from resilience.deploy.on_router.netresilience_router.bundle import check_bundle
 from resilience.deploy.on_router.netresilience_router.probes import PROBES, probe
 from resilience.deploy.on_router.netresilience_router.program import INPUT_LIMIT, make_parser, read_input
+from resilience.deploy.on_router.netresilience_router.questions import Questions
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, FakeMachine, Process, bundle
 
@@ -83,13 +84,26 @@ def test_every_verb_is_answered(process: Process) -> None:
     """What the grammar of the command line has, something does; `watch` is the guard's own."""
     actions = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     assert actions is not None
-    for verb in set(actions) - {"watch", "diff", "stage", "probe"}:
+    for verb in set(actions) - {"watch", "survey", "diff", "stage", "probe"}:
         words = [verb] if verb in {"hello", "read", "check", "observe", "pending", "boot"} else [verb, "c1"]
         try:
             said = program_module.answer(process.settlement, make_parser().parse_args(words))
         except Refused as refused:
             said = {"kind": refused.kind}
         assert json.dumps(said)
+
+
+def test_a_survey_is_an_answer_whatever_becomes_of_the_bundle(process: Process) -> None:
+    """Who a router is says why it refuses, too."""
+    questions, changes = Questions(process.settlement), process.changes
+
+    agreed = program_module.survey(questions, changes, bundle())
+    refused = program_module.survey(questions, changes, bundle(router="another"))
+
+    assert agreed["change"] == changes.diff(bundle())
+    assert agreed["hello"].keys() == refused["hello"].keys() == questions.hello().keys()
+    assert refused.keys() == {"hello", "refused"}
+    assert refused["refused"]["kind"] == "wrong-router"
 
 
 @pytest.mark.parametrize("words", [["apply", "../x"], ["apply", "c1", "--deadline-s", "4"], ["confirm"], ["sh"], []])

@@ -261,12 +261,39 @@ def test_a_change_that_this_machine_cannot_run_is_refused(process: Process, file
     assert words in refusal(lambda: process.changes.stage(bundle(files=files))).message
 
 
-def test_looking_at_a_difference_leaves_nothing_behind(process: Process) -> None:
-    """`diff` stages nothing."""
+def test_looking_at_a_difference_leaves_nothing_behind_but_what_was_learned(
+    process: Process, machine: FakeMachine
+) -> None:
+    """`diff` stages nothing. That the router runs what it starts with is noted, so that the next look is faster."""
     said = process.changes.diff(bundle())
 
     assert [item["file"] for item in said["files"]] == ["addresses.batch", "sysctl.conf", "frr.conf"]
-    assert sorted(path.name for path in process.store.folder.iterdir()) == ["former", "history", "reserve", "staged"]
+    left = sorted(path.name for path in process.store.folder.iterdir())
+    assert left == ["former", "history", "lock", "reserve", "staged", "state.json"]
+    assert {name: told for name, told in process.store.read().items() if told} == {"noted": process.router.note(OLD)}
+    compared = comparisons(machine)
+    again = Process(machine)
+    assert again.changes.diff(bundle()) == said
+    assert comparisons(machine) == compared + 1, "only the bundle is compared with what runs"
+
+
+def test_what_was_changed_by_hand_is_not_learned(process: Process, machine: FakeMachine) -> None:
+    """Neither what differs, nor what is changed after it was noted."""
+    by_hand = machine.running.read_text(encoding="utf-8") + "ip route 192.0.2.0/24 blackhole\n"
+    before = machine.running.read_text(encoding="utf-8")
+    machine.running.write_text(by_hand, encoding="utf-8")
+    assert [one["file"] for one in process.changes.diff(bundle())["drift"]] == ["frr.conf"]
+    assert not process.store.read()["noted"]
+
+    machine.running.write_text(before, encoding="utf-8")
+    assert not process.changes.diff(bundle())["drift"]
+    machine.running.write_text(by_hand, encoding="utf-8")
+    assert [one["file"] for one in process.changes.diff(bundle())["drift"]] == ["frr.conf"]
+
+
+def comparisons(machine: FakeMachine) -> int:
+    """Return how often frr-reload.py was asked what it would do."""
+    return sum(" --test " in line for line in machine.ran)
 
 
 def test_drift_is_shown_for_each_part(process: Process, machine: FakeMachine) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import json
+import marshal
 import os
 import stat
 import subprocess
@@ -51,13 +53,41 @@ def test_the_program_is_the_same_bit_for_bit() -> None:
 
 
 def test_the_program_can_be_read_as_it_lies_there() -> None:
-    """All of its source, no byte code, nothing compressed; and Python runs it isolated."""
+    """All of its source, nothing compressed, the code of exactly that source beside it; and Python runs it isolated."""
     data = router_program()
-    names = set(zipfile.ZipFile(io.BytesIO(data)).namelist())
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    sources = {f"netresilience_router/{path.name}": path.read_bytes() for path in SOURCE.glob("*.py")}
 
-    assert data.startswith(b"#!/usr/bin/python3 -I\n")
-    assert names == {"__main__.py", *(f"netresilience_router/{path.name}" for path in SOURCE.glob("*.py"))}
-    assert all(path.read_bytes() in data for path in SOURCE.glob("*.py"))
+    assert data.startswith(b"#!/usr/bin/python3 -IS\n")
+    assert set(archive.namelist()) == {"__main__.py", *sources, *(f"{name}c" for name in sources)}
+    for name, source in sources.items():
+        assert source in data
+        code = archive.read(f"{name}c")
+        assert code[:4] == importlib.util.MAGIC_NUMBER
+        assert code[4:8] == b"\3\0\0\0", "the source is looked at before the code is used"
+        assert code[8:16] == importlib.util.source_hash(source)
+        assert marshal.loads(code[16:]) == compile(source, name, "exec", dont_inherit=True, optimize=0)  # noqa: S302 - our own
+
+
+@pytest.mark.parametrize("spoil", ["another Python", "another source"])
+def test_code_that_does_not_belong_to_the_source_is_not_run(program: Path, spoil: str) -> None:
+    """Python compiles the source itself then: every supported one does."""
+    code = b"raise SystemExit('HOSTILE')"
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(program.read_bytes())) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith(".pyc"):
+                magic = b"abcd" if spoil == "another Python" else data[:4]
+                digest = data[8:16] if spoil == "another Python" else b"8 bytes."
+                data = magic + data[4:8] + digest + marshal.dumps(compile(code, name, "exec"))
+            new.writestr(name, data)
+    program.write_bytes(program.read_bytes().partition(b"\n")[0] + b"\n" + changed.getvalue())
+
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: netresilience-router")
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("*.py")), ids=lambda path: path.stem)
