@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.effort import EVERYTHING
 from tests.support.engine import what_is_missing
 from tests.support.interruptions import MATRIX
 
@@ -60,8 +61,9 @@ def _group(item: pytest.Item) -> str:
         return CONTAINERS
     if "page" in getattr(item, "fixturenames", ()):
         return item.name
-    if item.path.name == INTERRUPTIONS:  # a lab for each platform
-        return f"{INTERRUPTIONS}-{item.name.partition('[')[2].partition('-')[0]}"
+    if item.path.name == INTERRUPTIONS:  # a lab for each platform and, where every cell is tried, for each kind
+        words = item.name.partition("[")[2].split("-")
+        return "-".join((INTERRUPTIONS, *words[: 2 if EVERYTHING else 1]))
     return item.path.relative_to(ROOT).as_posix()
 
 

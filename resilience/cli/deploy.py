@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from resilience.deploy.survey import Surveyed
     from resilience.model.deployment import Deployment, DeploymentDiff
 
+DEADLINE_S: Final = 60
+
 IdArgument = Annotated[
     str | None,
     typer.Argument(
@@ -49,7 +51,13 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with a deplo
 StatusOption = Annotated[bool, typer.Option("--status", help="Ask every router of a deployment how it stands.")]
 RollbackOption = Annotated[bool, typer.Option("--rollback", help="Take a deployment back.")]
 DeadlineOption = Annotated[
-    str, typer.Option("--deadline", metavar="TIME", help="After it routers go back, unless confirmed.")
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="TIME",
+        help=f"After it routers go back, unless confirmed. [default: {DEADLINE_S}s; with --resume, as it was]",
+        show_default=False,
+    ),
 ]
 DrainWaitOption = Annotated[
     str, typer.Option("--drain-wait", metavar="TIME", help="How long neighbours get to move traffic away.")
@@ -75,7 +83,8 @@ WithoutProofOption = Annotated[
 class Options:
     """What the command line says of how to deploy."""
 
-    deadline_s: int
+    deadline_s: int | None
+    """None: not stated."""
     drain_wait_s: float
     take_over: bool
     records: Records
@@ -96,7 +105,7 @@ def deploy(  # noqa: PLR0913 - a command's options
     status: StatusOption = False,
     rollback: RollbackOption = False,
     only: OnlyOption = None,
-    deadline: DeadlineOption = "60s",
+    deadline: DeadlineOption = None,
     drain_wait: DrainWaitOption = "10s",
     take_over: TakeOverOption = False,
     proof: ProofOption = None,
@@ -120,7 +129,7 @@ def deploy(  # noqa: PLR0913 - a command's options
     proofs = ProofOptions(journal=proof, drill=drill, without=without_proof)
     with reaching(net, inventory, workers) as reach:
         options = Options(
-            deadline_s=_whole_seconds(deadline),
+            deadline_s=None if deadline is None else _whole_seconds(deadline),
             drain_wait_s=parse_seconds(drain_wait, "--drain-wait"),
             take_over=take_over,
             records=_open_records(reach, records),
@@ -178,7 +187,7 @@ def _deploy(reach: Reach, options: Options, only: Sequence[str], *, commit: bool
     change = make_id(datetime.now(UTC))
     wares = _make_wares(reach, options, names, change, strict=commit)
     say(f"asking {len(names)} router{'' if len(names) == 1 else 's'}")
-    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s, leaving=not commit)
+    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s or DEADLINE_S, leaving=not commit)
     waves = plan_order(reach.plan, surveyed, workers=reach.workers)
     diff = _make_diff(reach, waves, surveyed)
     code = exit_code_of(router.kind for router in diff.routers)
@@ -220,7 +229,7 @@ def _begin(
         input_sha256=reach.loaded.network.digest,
         who=who(),
         started=write_time(datetime.now(UTC)),
-        deadline_s=options.deadline_s,
+        deadline_s=options.deadline_s or DEADLINE_S,
         proof=None,
         state=DeploymentState.RUNNING,
         routers=plan_routers(waves, surveyed, wares),
@@ -263,7 +272,7 @@ def _resume(reach: Reach, options: Options, chosen: str | None) -> int:
     say(f"taking up deployment {recorded.id} of {recorded.who}, begun {recorded.started}")
     with _stoppable() as stopping:
         deployer = _make_deployer(reach, options, stopping.event)
-        ended = deployer.resume(recorded.id, wares, drain_wait_s=options.drain_wait_s)
+        ended = deployer.resume(recorded.id, wares, drain_wait_s=options.drain_wait_s, deadline_s=options.deadline_s)
     return _finish(ended, options, stopping.signal)
 
 

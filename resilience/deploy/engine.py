@@ -65,8 +65,12 @@ class Deployer:
             ledger.write()
             return self._go_on(ledger, wares, drain_wait_s)
 
-    def resume(self, deployment_id: str, wares: Wares, *, drain_wait_s: float) -> Deployment:
+    def resume(
+        self, deployment_id: str, wares: Wares, *, drain_wait_s: float, deadline_s: int | None = None
+    ) -> Deployment:
         """Take up a deployment that stopped half way: what is unsettled goes back first, then its waves go on.
+
+        `deadline_s`: another one than it had, which may be why it did not come to its end.
 
         Raises:
             UsageError: it is done, or what would be deployed is not what it deployed.
@@ -79,6 +83,8 @@ class Deployer:
             ledger = self._open(deployment)
             ledger.state(DeploymentState.RUNNING, "taken up again", ended=False)
             self._settle(ledger)
+            if deadline_s is not None:
+                ledger.set_deadline(deadline_s)
             self._survey_again(ledger, wares)
             return self._go_on(ledger, wares, drain_wait_s)
 

@@ -103,6 +103,11 @@ class Ledger:
             for name in sorted(wanted):
                 self._tell(name, event or step.value)
 
+    def set_deadline(self, seconds: int) -> None:
+        """Give what is still to be deployed another deadline. The next step writes it down."""
+        with self._lock:
+            self._deployment = replace(self._deployment, deadline_s=seconds)
+
     def update(self, changed: DeployedRouter) -> None:
         """Replace what is recorded of a router. The next step writes it down."""
         with self._lock:

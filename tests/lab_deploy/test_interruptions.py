@@ -304,7 +304,7 @@ def runs_what_it_starts_with(field: Field) -> bool:
 def finish(field: Field, wanted: str) -> None:
     """Take the deployment up again where that is needed: it ends with every router confirmed."""
     if {field.starts_with(router) for router in ROUTERS} != {wanted}:
-        said = field.desk.deploy(field.intents[wanted], "--resume", "--drain-wait", "0s")
+        said = field.desk.deploy(field.intents[wanted], "--resume", "--drain-wait", "0s", "--deadline", "60s")
         assert said.code == 0, said.err
     assert {field.starts_with(router) for router in ROUTERS} == {wanted}
     field.runs = wanted

@@ -89,9 +89,9 @@ class World:
         )
         return self.deployer.deploy(deployment, wares, drain_wait_s=drain_wait_s)
 
-    def resume(self) -> Deployment:
+    def resume(self, deadline_s: int | None = None) -> Deployment:
         """Take up."""
-        return self.deployer.resume(CHANGE, self.wares, drain_wait_s=1)
+        return self.deployer.resume(CHANGE, self.wares, drain_wait_s=1, deadline_s=deadline_s)
 
     def steps(self) -> dict[str, Step]:
         """Return what the record on the disk says of each router."""

@@ -280,17 +280,19 @@ def test_resuming_with_other_files_is_refused(tmp_path: Path) -> None:
         world.resume()
 
 
-def test_resuming_after_a_repair_deploys_what_was_left(tmp_path: Path) -> None:
-    """The router that was confirmed stays as it is."""
+@pytest.mark.parametrize("deadline_s", [None, 300])
+def test_resuming_after_a_repair_deploys_what_was_left(tmp_path: Path, deadline_s: int | None) -> None:
+    """The router that was confirmed stays as it is; the deadline may be another one."""
     world = make_world(tmp_path, "r1", "r2", sees=always_up)
     world.fleet.routers["r2"].sees = up_with_old_only
     world.deploy()
     world.fleet.routers["r2"].sees = always_up
     world.fleet.routers["r1"].log.clear()
 
-    assert world.resume().state is DeploymentState.DONE
+    assert world.resume(deadline_s).state is DeploymentState.DONE
     assert world.steps() == {"r1": Step.CONFIRMED, "r2": Step.CONFIRMED}
     assert "stage" not in world.fleet.routers["r1"].log
+    assert world.records.read(CHANGE).deadline_s == (deadline_s or DEADLINE_S)
 
 
 def test_resuming_is_refused_where_a_confirmed_router_went_on(tmp_path: Path) -> None:
