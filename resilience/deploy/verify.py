@@ -79,6 +79,9 @@ def _complaints(expected: Expected, before: Seen, now: Seen) -> Iterator[tuple[s
         if seen is not None and seen.up:
             yield from _route_complaints(session, was.get((session.neighbor, session.family)), seen)
     yield from _bfd_complaints(expected, before.observation, now.observation)
+    full, were = now.observation.ospf_neighbors, before.observation.ospf_neighbors
+    if full < expected.ospf_neighbors:
+        yield f"{full} OSPF neighbours are full, {expected.ospf_neighbors} should be", full < were
     for probe in expected.probes:
         if not now.probes.get(probe.id, False):
             yield f"{probe.id} ({probe.target}) does not answer", before.probes.get(probe.id, True)

@@ -22,6 +22,9 @@ LEAVING_S = 5
 """How long somebody who wants to leave waits for routers to go back."""
 _LONGEST_MARGIN_S = 5.0
 _MARGIN_SHARE = 0.25
+_LONGEST_HOLD_S = 3.0
+_HOLD_SHARE = 0.1
+"""All must stay right for so long: BFD notices after a second what a change cuts off, OSPF after its own pauses."""
 
 
 class Stopped(Exception):
@@ -193,7 +196,8 @@ class Wave:
         return self._note(self._fleet.each(names, undrain), Step.APPLIED)
 
     def _verify(self) -> str:
-        broken = self._wait_until_right(self._names, self._judge)
+        hold_s = min(_LONGEST_HOLD_S, self._job.deadline_s * _HOLD_SHARE)
+        broken = self._wait_until_right(self._names, self._judge, hold_s=hold_s)
         if not broken:
             self._ledger.step(self._names, Step.VERIFIED)
         return broken
@@ -243,15 +247,25 @@ class Wave:
         expected, before = self._job.expected[name], self._before[name]
         return Judgement(broken=judge_sessions(expected, before.observation, router.observe()))
 
-    def _wait_until_right(self, names: tuple[str, ...], judge: Callable[[str, Router], Judgement]) -> str:
-        """Judge routers over new sessions until all is right; return what is wrong when the deadline comes near."""
+    def _wait_until_right(
+        self, names: tuple[str, ...], judge: Callable[[str, Router], Judgement], *, hold_s: float = 0.0
+    ) -> str:
+        """Judge routers over new sessions until all is right and stays so; return what is wrong near the deadline."""
         self._fleet.each(names, lambda _name, router: router.hang_up())
+        right_since: float | None = None
         while True:
+            asked = self._clock.monotonic()
             answers = self._fleet.each(names, judge)
             wrong = {name: text for name, answer in answers.items() if (text := _wrong(answer))}
-            if not wrong:
+            if wrong:
+                right_since = None
+            elif right_since is None:
+                right_since = asked
+            if right_since is not None and asked - right_since >= hold_s:
                 self._tell_of_old_troubles(answers)
                 return ""
+            if not wrong and self._clock.monotonic() + POLL_S >= self._verify_until():
+                return "all is right, but not for long enough to be sure before the deadline"
             if self._is_hopeless(answers) or self._clock.monotonic() + POLL_S >= self._verify_until():
                 for name, text in wrong.items():
                     self._ledger.update(replace(self._ledger.router(name), kind="failed", reason=text))

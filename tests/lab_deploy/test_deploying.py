@@ -228,7 +228,7 @@ CUTTING: Final[Mapping[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
 }
 
 
-@pytest.mark.parametrize("mistake", CUTTING if EVERYTHING else ("management-filter", "frr-addresses"))
+@pytest.mark.parametrize("mistake", CUTTING)
 def test_a_router_that_a_change_cuts_off_heals_itself(
     mistake: str, desk: Desk, intents: dict[str, Path], tmp_path: Path
 ) -> None:

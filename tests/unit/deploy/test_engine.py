@@ -39,6 +39,25 @@ def test_a_deployment_ends_with_every_router_confirmed(tmp_path: Path) -> None:
     assert world.records.read(CHANGE) == done
 
 
+def test_what_breaks_a_moment_later_is_not_confirmed(tmp_path: Path) -> None:
+    """Sessions live on until somebody notices that they are cut off: all must be right, and stay so."""
+    world = make_world(tmp_path, "r1", sees=always_up)
+    router = world.fleet.routers["r1"]
+    looks: list[float] = []
+
+    def sees(files: Files) -> Observation:
+        if files == NEW:
+            looks.append(router.clock.seconds)
+        cut = files == NEW and router.clock.seconds - looks[0] > 1
+        return sessions(down=(PROVIDER,)) if cut else sessions(PROVIDER)
+
+    router.sees = sees
+
+    assert world.deploy().state is not DeploymentState.DONE
+    assert world.steps() == {"r1": Step.ROLLED_BACK}
+    assert (router.running, router.startup) == (OLD, OLD)
+
+
 def test_nothing_is_staged_on_a_later_wave_before_the_first_is_confirmed(tmp_path: Path) -> None:
     """The first wave is the canary."""
     world = make_world(tmp_path, "r1", "r2", sees=always_up)

@@ -92,3 +92,26 @@ def test_a_session_of_the_other_family_is_another_session() -> None:
     six = SeenSession(neighbor=NEIGHBOR, family=6, up=True, received=1, sent=1)
 
     assert not judge(EXPECTED, seen(WELL), seen(six)).holds
+
+
+@pytest.mark.parametrize(
+    ("were", "are", "broken", "already"),
+    [
+        (4, 4, False, False),
+        (4, 2, True, False),
+        (2, 2, False, True),
+        (0, 3, False, True),
+        (6, 4, False, False),
+    ],
+)
+def test_neighbours_of_ospf_that_a_change_cost_are_held_against_it(
+    were: int, are: int, broken: bool, already: bool
+) -> None:
+    """Not those that a link brings along whose other end comes later, nor those that the plan takes away."""
+    before, now = (Seen(observation=Observation(ospf_neighbors=count)) for count in (were, are))
+
+    found = judge(Expected(ospf_neighbors=4), before, now)
+
+    told = (f"{are} OSPF neighbours are full, 4 should be",)
+    assert found.broken == (told if broken else ())
+    assert found.broken_before == (told if already else ())
