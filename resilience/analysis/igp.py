@@ -8,7 +8,8 @@ import rustworkx as rx
 
 from resilience.analysis.damage import Damage
 from resilience.analysis.wires import Hop, Plug, Wires
-from resilience.model.plan import Plan, Role
+from resilience.model.adjacency import speaks_ospf
+from resilience.model.plan import Plan
 
 STUB_COST = 65_535
 """RFC 6987: what a router that must not carry transit traffic says of its links."""
@@ -107,15 +108,10 @@ class Igp:
 def _adjacencies(plan: Plan, wires: Wires) -> list[Adjacency]:
     found = []
     for node in plan.nodes.values():
-        if not node.ospf or node.role is Role.SWITCH:
-            continue
         for interface in node.interfaces:
-            if interface.ospf is None or interface.ospf.passive:
+            if interface.ospf is None or not speaks_ospf(plan, node.name, interface.name):
                 continue
             here = (node.name, interface.name)
             cost = STUB_COST if node.draining else interface.ospf.cost
-            for there in wires.others(here):
-                far = wires.interfaces[there]
-                if plan.nodes[there[0]].ospf and far.ospf is not None and not far.ospf.passive:
-                    found.append(Adjacency(here, there, cost))
+            found += [Adjacency(here, there, cost) for there in wires.others(here) if speaks_ospf(plan, *there)]
     return found

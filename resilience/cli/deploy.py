@@ -83,13 +83,17 @@ WithoutProofOption = Annotated[
 class Options:
     """What the command line says of how to deploy."""
 
-    deadline_s: int | None
-    """None: not stated."""
+    stated_deadline_s: int | None
     drain_wait_s: float
     take_over: bool
     records: Records
     proof: ProofOptions
     as_json: bool
+
+    @property
+    def deadline_s(self) -> int:
+        """The deadline of a new deployment; one that is taken up keeps its own unless another is stated."""
+        return self.stated_deadline_s or DEADLINE_S
 
 
 def register(app: typer.Typer) -> None:
@@ -129,7 +133,7 @@ def deploy(  # noqa: PLR0913 - a command's options
     proofs = ProofOptions(journal=proof, drill=drill, without=without_proof)
     with reaching(net, inventory, workers) as reach:
         options = Options(
-            deadline_s=None if deadline is None else _whole_seconds(deadline),
+            stated_deadline_s=None if deadline is None else _whole_seconds(deadline),
             drain_wait_s=parse_seconds(drain_wait, "--drain-wait"),
             take_over=take_over,
             records=_open_records(reach, records),
@@ -187,7 +191,7 @@ def _deploy(reach: Reach, options: Options, only: Sequence[str], *, commit: bool
     change = make_id(datetime.now(UTC))
     wares = _make_wares(reach, options, names, change, strict=commit)
     say(f"asking {len(names)} router{'' if len(names) == 1 else 's'}")
-    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s or DEADLINE_S, leaving=not commit)
+    surveyed = survey(reach.fleet, wares.bundles, deadline_s=options.deadline_s, leaving=not commit)
     waves = plan_order(reach.plan, surveyed, workers=reach.workers)
     diff = _make_diff(reach, waves, surveyed)
     code = exit_code_of(router.kind for router in diff.routers)
@@ -229,7 +233,7 @@ def _begin(
         input_sha256=reach.loaded.network.digest,
         who=who(),
         started=write_time(datetime.now(UTC)),
-        deadline_s=options.deadline_s or DEADLINE_S,
+        deadline_s=options.deadline_s,
         proof=None,
         state=DeploymentState.RUNNING,
         routers=plan_routers(waves, surveyed, wares),
@@ -272,7 +276,9 @@ def _resume(reach: Reach, options: Options, chosen: str | None) -> int:
     say(f"taking up deployment {recorded.id} of {recorded.who}, begun {recorded.started}")
     with _stoppable() as stopping:
         deployer = _make_deployer(reach, options, stopping.event)
-        ended = deployer.resume(recorded.id, wares, drain_wait_s=options.drain_wait_s, deadline_s=options.deadline_s)
+        ended = deployer.resume(
+            recorded.id, wares, drain_wait_s=options.drain_wait_s, deadline_s=options.stated_deadline_s
+        )
     return _finish(ended, options, stopping.signal)
 
 

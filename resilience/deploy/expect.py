@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from resilience.deploy.router import Probe
-from resilience.model.plan import Flow, Neighbor, Node, Plan, Role, SessionKind
+from resilience.model.adjacency import adjacencies
+from resilience.model.plan import Flow, Neighbor, Node, Plan, SessionKind
 
 MOST_PROBES = 64
 """What a router is asked at once."""
@@ -47,7 +48,7 @@ def expect(plan: Plan, names: Iterable[str]) -> dict[str, Expected]:
     return {
         name: Expected(
             sessions=tuple(_sessions(plan, plan.nodes[name])),
-            ospf_neighbors=_count_adjacencies(plan, plan.nodes[name]),
+            ospf_neighbors=len(adjacencies(plan, plan.nodes[name])),
             probes=probes[name][:MOST_PROBES],
             probes_left_out=max(0, len(probes[name]) - MOST_PROBES),
         )
@@ -65,25 +66,6 @@ def _sessions(plan: Plan, node: Node) -> Iterator[ExpectedSession]:
             announces=neighbor.session.kind is not SessionKind.IBGP and neighbor.session.family in originates,
             bfd=_agree_on_bfd(neighbor),
         )
-
-
-def _count_adjacencies(plan: Plan, node: Node) -> int:
-    """Return on how many interfaces and for how many families OSPF has somebody at the other end."""
-    return sum(
-        interface.address(family) is not None
-        for interface in node.interfaces
-        if _speaks_ospf(plan, node.name, interface.name)
-        and _speaks_ospf(plan, *plan.other_end(node.name, interface.name))
-        for family in (4, 6)
-    )
-
-
-def _speaks_ospf(plan: Plan, name: str, interface: str) -> bool:
-    node = plan.nodes[name]
-    if node.role is Role.SWITCH or not node.ospf:
-        return False
-    ospf = node.interface(interface).ospf
-    return ospf is not None and not ospf.passive
 
 
 def _agree_on_bfd(neighbor: Neighbor) -> bool:

@@ -26,9 +26,8 @@ from resilience.deploy.bundles import Label
 from resilience.deploy.driver import Bundle, Change, Phase
 from resilience.deploy.expect import expect
 from resilience.deploy.linux_driver import LinuxDriver, make_driver
-from resilience.deploy.router import Observation
 from resilience.deploy.transport import SshTransport
-from resilience.deploy.verify import Seen, judge, look
+from resilience.deploy.verify import judge, look
 from resilience.deploy.workshop import DATA_KEY, Workshop, name_account
 from resilience.errors import ResilienceError, RouterError, RouterTrouble, UsageError
 
@@ -145,7 +144,7 @@ def verify(task: Task, *, change: str = "") -> Result:
     if change and not waiting and hello.confirmed != change:
         wrong.append(f"change {change} is not applied: the router has gone back, or never had it")
     expected = expect(_workshop(task).plan, [task.host.name])[task.host.name]
-    wrong += judge(expected, Seen(observation=Observation()), look(router, expected)).broken
+    wrong += judge(expected, None, look(router, expected)).broken
     wrong += [f"{one.file}: what runs is not what should" for one in router.check().differences]
     return Result(host=task.host, result="\n".join(wrong) or "as planned", failed=bool(wrong))
 

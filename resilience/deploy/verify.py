@@ -55,8 +55,10 @@ def judge_router(router: Router, change: str, expected: Expected, before: Seen) 
     return Judgement(broken=(*judgement.broken, *differing), broken_before=judgement.broken_before)
 
 
-def judge(expected: Expected, before: Seen, now: Seen) -> Judgement:
-    """Compare what a router sees with what it should, and with what it saw before the change."""
+def judge(expected: Expected, before: Seen | None, now: Seen) -> Judgement:
+    """Compare what a router sees with what it should, and with what it saw before the change; None: nobody looked."""
+    if before is None:
+        before = Seen(observation=Observation(ospf_neighbors=expected.ospf_neighbors))
     broken: list[str] = []
     already: list[str] = []
     for text, held_before in _complaints(expected, before, now):

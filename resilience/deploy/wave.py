@@ -264,9 +264,8 @@ class Wave:
             if right_since is not None and asked - right_since >= hold_s:
                 self._tell_of_old_troubles(answers)
                 return ""
-            if not wrong and self._clock.monotonic() + POLL_S >= self._verify_until():
-                return "all is right, but not for long enough to be sure before the deadline"
             if self._is_hopeless(answers) or self._clock.monotonic() + POLL_S >= self._verify_until():
+                wrong = wrong or dict.fromkeys(names, "all is right, but has not been for long enough to be sure")
                 for name, text in wrong.items():
                     self._ledger.update(replace(self._ledger.router(name), kind="failed", reason=text))
                 return "; ".join(f"{name}: {text}" for name, text in wrong.items())

@@ -18,8 +18,8 @@ from resilience.drill.timeline import Timeline
 from resilience.drill.verdict import RECOVERY_LIMIT_MS, Measured, is_certain
 from resilience.errors import LabError, NotReady
 from resilience.lab.faults import arm
-from resilience.lab.ready import forms_adjacency
 from resilience.lab.seam import Lab
+from resilience.model.adjacency import forms_adjacency
 from resilience.model.journal import Event, FaultRecord, Prediction, Recovery
 from resilience.model.network import IPAddress
 from resilience.model.plan import FailureKind, Fault, FaultKind, Flow, Plan
@@ -260,7 +260,7 @@ def takes_adjacencies(plan: Plan, fault: Fault, *, first: bool) -> bool:
         ends = [(fault.target, interface.name) for interface in plan.nodes[fault.target].interfaces]
     else:
         return False
-    return any(plan.nodes[node].ospf and forms_adjacency(plan, node, interface) for node, interface in ends)
+    return any(forms_adjacency(plan, node, interface) for node, interface in ends)
 
 
 def endpoint_addresses(flows: Sequence[Flow]) -> tuple[IPAddress, ...]:

@@ -19,6 +19,7 @@ from resilience.lab.kernel import KernelRoute, kernel_routes
 from resilience.lab.netlink import ROUTE_GROUPS, Netlink
 from resilience.lab.netns import enter_namespace
 from resilience.lab.seam import Lab, Progress
+from resilience.model.adjacency import adjacencies
 from resilience.model.plan import Node, Plan, Role, RouteUse, StaticRoute
 
 _BASE_LIMIT_S: Final = 60.0
@@ -51,31 +52,13 @@ class Expectation:
 
 def expect(plan: Plan, node: Node) -> Expectation:
     """Return what convergence means at a node, from the plan alone."""
-    neighbors = plan.neighbors(node.name)
-    adjacencies = tuple(
-        (family, interface.name)
-        for interface in node.interfaces
-        if node.ospf and forms_adjacency(plan, node.name, interface.name)
-        for family in (4, 6)
-        if interface.address(family)
-    )
+    neighbors, full = plan.neighbors(node.name), adjacencies(plan, node)
     return Expectation(
         sessions=tuple((str(neighbor.remote.address), neighbor.session.name) for neighbor in neighbors),
-        adjacencies=adjacencies,
+        adjacencies=full,
         bfd=tuple(str(neighbor.remote.address) for neighbor in neighbors if neighbor.local.bfd and neighbor.remote.bfd),
-        bfd_links=tuple((family, name) for family, name in adjacencies if _both_ends_run_bfd(plan, node.name, name)),
+        bfd_links=tuple((family, name) for family, name in full if _both_ends_run_bfd(plan, node.name, name)),
         gateways=tuple(route for route in node.statics if route.use is RouteUse.GATEWAY),
-    )
-
-
-def forms_adjacency(plan: Plan, node: str, interface: str) -> bool:
-    """Say whether OSPF speaks on an interface, and so does who is at its other end."""
-    ends = ((node, interface), plan.other_end(node, interface))
-    return all(
-        plan.nodes[name].role is not Role.SWITCH
-        and (ospf := plan.nodes[name].interface(port).ospf) is not None
-        and not ospf.passive
-        for name, port in ends
     )
 
 

@@ -102,15 +102,16 @@ def test_a_session_of_the_other_family_is_another_session() -> None:
         (2, 2, False, True),
         (0, 3, False, True),
         (6, 4, False, False),
+        (None, 3, True, False),
     ],
 )
 def test_neighbours_of_ospf_that_a_change_cost_are_held_against_it(
-    were: int, are: int, broken: bool, already: bool
+    were: int | None, are: int, broken: bool, already: bool
 ) -> None:
-    """Not those that a link brings along whose other end comes later, nor those that the plan takes away."""
-    before, now = (Seen(observation=Observation(ospf_neighbors=count)) for count in (were, are))
+    """Not those whose other end comes later or that the plan takes away; the plan alone, where nobody looked."""
+    before = None if were is None else Seen(observation=Observation(ospf_neighbors=were))
 
-    found = judge(Expected(ospf_neighbors=4), before, now)
+    found = judge(Expected(ospf_neighbors=4), before, Seen(observation=Observation(ospf_neighbors=are)))
 
     told = (f"{are} OSPF neighbours are full, 4 should be",)
     assert found.broken == (told if broken else ())
