@@ -6,6 +6,7 @@ with several conditions on the path gets one list that says them all: first it d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from resilience.model.network import IPNetwork
@@ -31,12 +32,31 @@ def community_text(community: Community) -> str:
     return _WELL_KNOWN.get(community) or f"{community[0]}:{community[1]}"
 
 
+_STEP = 5
+"""Between sequence numbers, so that somebody at night can put a line between two others."""
+_ROUND = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class FrrList:
     """The body lines of one named list, each after its sequence number."""
 
     name: str
     entries: tuple[str, ...]
+    exceptions: int = 0
+    """How many of the first entries are exceptions from the others."""
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, str]]:
+        """Yield each entry with its sequence number.
+
+        What follows exceptions begins at a round number: one exception more leaves it as it is, and the difference
+        that an engineer reads before a deployment is the line that was meant.
+        """
+        rest_from = -(-self.exceptions * _STEP // _ROUND) * _ROUND
+        for number, entry in enumerate(self.entries, 1):
+            beyond = number - self.exceptions
+            yield (rest_from + beyond * _STEP if beyond > 0 else number * _STEP), entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +120,8 @@ class FrrPolicies:
             for rule in rules
         )
         nothing = ("deny any",)
-        self.prefix_lists.append((ip, FrrList(identifier(prefix_list.name), entries or nothing)))
+        listed = FrrList(identifier(prefix_list.name), entries or nothing, len(prefix_list.exceptions))
+        self.prefix_lists.append((ip, listed))
 
     def add_as_list(self, as_list: AsList) -> None:
         """Add a list of AS ranges as expressions, one for each range."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import pytest
 
+from resilience.deploy.on_router.netresilience_router.policies import exchange
 from resilience.drill.loss import measure_stream
 from resilience.drill.streams import IN_FLIGHT_NS, Streams
 from resilience.lab.netns import socket_in
@@ -160,6 +162,49 @@ def test_a_prefix_and_a_neighbour_more_disturb_nobody(desk: Desk, intents: dict[
     assert {router for router, _, _ in after.keys() - before.keys()} == {"r2", "r3"}, "the bank's sessions"
     assert all(after[key] >= before[key] + elapsed_s - 1 for key in before)
     assert not [one["resets"] for one in desk.record()["routers"] if one["resets"]]
+
+
+JUDGES_S: Final = 2.5
+"""Within so much after a line FRR judges routes again: its timer runs for a second, and then the provider is asked."""
+
+
+def test_no_session_ever_runs_a_policy_that_is_half_written(desk: Desk) -> None:
+    """However long the lines take to come; one line less in the policy in use refuses every route of the provider."""
+
+    def tell(lines: str) -> None:
+        assert desk.lab.lab.run("r2", ["vtysh", "-f", "/dev/stdin"], stdin=lines).exit_code == 0
+
+    def ask(question: str) -> str:
+        return desk.lab.lab.run("r2", ["vtysh", "-c", question]).stdout
+
+    def accepted() -> int:
+        return len(json.loads(ask("show bgp ipv4 unicast neighbors 192.0.2.1 routes json"))["routes"])
+
+    running = "show running-config no-header"
+    wanted = next(one.text for one in desk.lab.configs["r2"] if one.path == "frr.conf")
+    beside, moves = exchange(ask(running), wanted)
+    tell(beside)
+    for piece in pieces(moves, 8):
+        tell(piece)
+        until = time.monotonic() + JUDGES_S
+        while time.monotonic() < until:
+            assert accepted() > 0, piece
+    assert exchange(ask(running), wanted) == ("", "")
+
+    entry = "route-map import_sea_ipv4 deny 50\n"
+    match = next(line for line in ask(running).split(entry)[1].splitlines() if line.startswith(" match"))
+    tell(f"{entry} no{match}\n")
+    wait_until(lambda: accepted() == 0, "the entry refuses every route")
+    healed = desk.commit(desk.lab.intent, "--take-over")
+    assert healed.code == 0, healed.err
+    wait_until(lambda: accepted() > 0, "routes are back")
+
+
+def pieces(script: str, count: int) -> list[str]:
+    """Cut a script for vtysh where no block is open."""
+    blocks = re.findall(r"(?:(?:route-map|router) [^\n]*\n(?:[^\n]*\n)*?exit\n|[^\n]*\n)", script)
+    size = -(-len(blocks) // count)
+    return ["".join(blocks[at : at + size]) for at in range(0, len(blocks), size)]
 
 
 # --- mistakes heal ----------------------------------------------------------------------------------------------------

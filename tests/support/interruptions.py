@@ -69,7 +69,7 @@ class Cell:
     @property
     def deadline_s(self) -> int:
         """Short where the router has to wait for it, long where it has to come further than that first."""
-        return 45 if self.step in {"verified", "confirming"} else 20
+        return 45 if self.step in {"verified", "confirming"} or self.router == "r3" else 20
 
     @property
     def midway(self) -> bool:

@@ -41,6 +41,8 @@ class FakeMachine(Machine):
         self.proc_sys = root / "proc/sys"
         self.running = root / "running.conf"
         self.links = root / "links.json"
+        self.rules = [(0, 255), (32766, 254)]
+        """Policy rules for IPv6: priority and table."""
         self.now = 1000.0
         self.started = "first"
         self.ran: list[str] = []
@@ -63,6 +65,10 @@ class FakeMachine(Machine):
         match list(argv):
             case ["ip", "-j", "address", "show"]:
                 out = self._show_links()
+            case ["ip", *_, "rule", "show"]:
+                out = json.dumps([{"priority": one, "src": "all", "table": str(table)} for one, table in self.rules])
+            case ["ip", "-6", *_, "-"]:
+                out = self._change_rules(stdin)
             case ["ip", *_, "-"]:
                 out = self._change_links(stdin)
             case ["vtysh", "-C", *_] if "bogus" in file.read_text(encoding="utf-8"):
@@ -110,6 +116,15 @@ class FakeMachine(Machine):
             if words[:2] == ["address", "del"]:
                 links[words[4]].remove(words[2])
         self.links.write_text(json.dumps(links), encoding="utf-8")
+        return ""
+
+    def _change_rules(self, batch: str) -> str:
+        for _, what, _, priority, _, table in map(str.split, batch.splitlines()):
+            rule = (int(priority), int(table))
+            if what == "del":
+                self.rules.remove(rule)
+            elif rule not in self.rules and "rule" not in self.broken:
+                self.rules.append(rule)
         return ""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from resilience.model.policy import AsList, Direction, Match, Policy, PrefixList, PrefixRule, Term
 from resilience.render.bird_policy import bird_policy, bird_sets
-from resilience.render.frr_policy import FrrPolicies
+from resilience.render.frr_policy import FrrList, FrrPolicies
 
 ASN = 64500
 PREFIXES = PrefixList("some", 4, (PrefixRule(ip_network("192.0.2.0/24"), 24, 24),))
@@ -205,3 +207,29 @@ def test_lists_are_named_by_what_they_hold() -> None:
     first = frr(Term(name="a", match=Match(communities=((1, 2),)), accept=True))
     second = frr(Term(name="b", match=Match(communities=((1, 2),)), accept=False))
     assert list(first.communities) == list(second.communities) == ["any-1_2"]
+
+
+# --- sequence numbers ------------------------------------------------------------------------------------------------
+
+
+def test_one_exception_more_moves_no_rule() -> None:
+    """What an engineer reads before a deployment is the one line, not a list with other numbers."""
+    rules = ("permit 10.0.0.0/8 le 32", "permit 192.168.0.0/16 le 32")
+    one, two = ("deny 192.0.2.0/24 le 32",), ("deny 192.0.2.0/24 le 32", "deny 198.51.100.0/24 le 32")
+
+    assert list(FrrList("bogons_4", (*one, *rules), 1).numbered) == [
+        (5, one[0]),
+        (10_005, rules[0]),
+        (10_010, rules[1]),
+    ]
+    assert list(FrrList("bogons_4", (*two, *rules), 2).numbered)[2:] == [(10_005, rules[0]), (10_010, rules[1])]
+    assert list(FrrList("ours_4", rules).numbered) == [(5, rules[0]), (10, rules[1])]
+
+
+@given(exceptions=st.integers(0, 6_000), rules=st.integers(0, 3))
+def test_sequence_numbers_keep_the_order(exceptions: int, rules: int) -> None:
+    """However many exceptions there are, and the first rule has its place after the last of them."""
+    entries = tuple(str(number) for number in range(exceptions + rules))
+    numbered = list(FrrList("any", entries, exceptions).numbered)
+    assert [entry for _, entry in numbered] == list(entries)
+    assert [number for number, _ in numbered] == sorted({number for number, _ in numbered})

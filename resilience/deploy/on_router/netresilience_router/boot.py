@@ -29,7 +29,7 @@ def boot(settlement: Settlement) -> Doc:
         if "addresses.batch" in files:
             router.addresses.make(files["addresses.batch"])
         if "rules6.batch" in files:
-            router.machine.run(["ip", "-6", "-force", "-batch", "-"], stdin=files["rules6.batch"])
+            router.rules.make(files["rules6.batch"])
         if "nftables.conf" in files:
             router.filter.load(files["nftables.conf"])
     if trouble is not None:

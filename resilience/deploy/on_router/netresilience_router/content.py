@@ -20,7 +20,7 @@ _LINES: dict[str, re.Pattern[str]] = {
     "addresses.batch": re.compile(
         r"(?!.*\b(?:xdp\w*|bpf|encap|netns)\b)(link (set dev|add)|address replace|route replace) [A-Za-z0-9 .:/@_-]+"
     ),
-    "rules6.batch": re.compile(r"rule add [A-Za-z0-9 .:/_-]+"),
+    "rules6.batch": re.compile(r"rule add pref [0-9]+ lookup [0-9]+"),
     # kernel.core_pattern names a program.
     "sysctl.conf": re.compile(r"-?net[./][A-Za-z0-9._/-]+[ \t]*=[ \t]*[A-Za-z0-9 \t.-]+"),
 }

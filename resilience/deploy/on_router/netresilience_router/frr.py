@@ -1,4 +1,4 @@
-"""FRRouting: checked by vtysh, changed by frr-reload.py."""
+"""FRRouting: checked by vtysh, changed by frr-reload.py; its policies are exchanged before that."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from .daemon import Daemon
 from .files import digest, read_text
 from .machine import POLL_S, START_LIMIT_S, Doc, Done, Files
 from .masking import mask
+from .policies import exchange
 from .refused import Refused
 
 RELOADS = 3
 """frr-reload.py is not atomic, and takes two rounds where lines depend on each other."""
+EXCHANGE_LIMIT_S = 600
+"""bgpd takes some 3 ms for a line of a policy, and a router with many sessions has tens of thousands."""
 
 
 class Frr(Daemon):
@@ -77,6 +80,7 @@ class Frr(Daemon):
         for name, options in self._wanted(files).items():
             if not self._alive(name):
                 self._start(name, options)
+        self._exchange_policies(files["frr.conf"])
         argv = [self.programs + "/frr-reload.py", "--reload", "--stdout", "--confdir", str(folder)]
         said, left = "", ""
         for _round in range(RELOADS):
@@ -86,6 +90,14 @@ class Frr(Daemon):
             if not left:
                 return
         raise Refused("failed", "frr.conf was not taken whole: {}".format(f"{mask(said)[-500:]} {mask(left)[:500]}"))
+
+    def _exchange_policies(self, wanted: str) -> None:
+        """Change policies so that no session runs one that is half written; what vtysh refuses, frr-reload.py tells."""
+        for script in exchange(self._show_running().out, wanted):
+            # By stdin: the disk may be full.
+            argv = ["vtysh", "-f", "/dev/stdin"]
+            if script and self.machine.run(argv, stdin=script, timeout_s=EXCHANGE_LIMIT_S).code != 0:
+                return
 
     def _wanted(self, files: Files) -> dict[str, list[str]]:
         text = files.get("daemons", "")
@@ -120,12 +132,15 @@ class Frr(Daemon):
         old, new = self._wanted(before), self._wanted(after)
         return sorted(name for name in old if name in new and old[name] != new[name] and self._alive(name))
 
+    def _show_running(self) -> Done:
+        return self._vtysh("show running-config no-header")
+
     def _running(self) -> str:
-        return digest({"": self._vtysh("show running-config no-header").out})
+        return digest({"": self._show_running().out})
 
     def snapshot(self) -> str | None:
         """Return the running configuration."""
-        done = self._vtysh("show running-config no-header")
+        done = self._show_running()
         if done.code != 0 or not done.out.strip():
             raise Refused("failed", f"FRR does not show what it runs: {done.words}")
         lines = done.out.splitlines()

@@ -1,10 +1,10 @@
-"""Kernel settings and addresses: what the routing daemons do not set."""
+"""Kernel settings, addresses and policy rules: what the routing daemons do not set."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .machine import Doc, Machine
@@ -172,6 +172,66 @@ class Addresses:
             if device in devices and not _is_loopback(address)
         ]
         return "\n".join(lines) + "\n"
+
+
+class Rules:
+    """Policy rules for IPv6 at the priorities that the batch names; all others are somebody else's."""
+
+    file = "rules6.batch"
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    @staticmethod
+    def parse(text: str) -> list[tuple[str, str]]:
+        """Return (priority, table) of each rule."""
+        return re.findall(r"^rule add pref (\d+) lookup (\d+)$", text, re.MULTILINE)
+
+    def live(self) -> list[tuple[str, str]]:
+        """Return (priority, table) of each rule that holds for every packet."""
+        done = self.machine.run(["ip", "-6", "-N", "-j", "rule", "show"])
+        return [
+            (str(rule["priority"]), str(rule["table"]))
+            for rule in json.loads(done.out or "[]")
+            if rule.get("src") == "all" and rule.keys() <= {"priority", "src", "table", "protocol"}
+        ]
+
+    def difference(self, text: str) -> str:
+        """Return what is against what should be, as a diff; empty: the same."""
+        wanted, live = self.parse(text), self.live()
+        ours = {priority for priority, _table in wanted}
+        lines = [f"-{_rule(*rule)}" for rule in wanted if rule not in live]
+        lines += [f"+{_rule(*rule)}" for rule in live if rule[0] in ours and rule not in wanted]
+        return "\n".join(lines)
+
+    def make(self, text: str) -> None:
+        """Add what is missing."""
+        live = self.live()
+        missing = [rule for rule in self.parse(text) if rule not in live]
+        self._run(f"rule add {_rule(*rule)}\n" for rule in missing)
+        if set(missing) - set(self.live()):
+            raise Refused("failed", f"rules6.batch: not taken: {_rule(*missing[0])}")
+
+    def break_(self, before: str, after: str) -> None:
+        """Take away what the former batch had and this one has not."""
+        wanted = self.parse(after)
+        ours = {priority for priority, _table in (*self.parse(before), *wanted)}
+        gone = [rule for rule in self.live() if rule[0] in ours and rule not in wanted] if ours else []
+        self._run(f"rule del {_rule(*rule)}\n" for rule in gone)
+
+    def snapshot(self, text: str) -> str:
+        """Return a batch of the rules that are there now, at the priorities of a text."""
+        ours = {priority for priority, _table in self.parse(text)}
+        return "".join(f"rule add {_rule(*rule)}\n" for rule in self.live() if rule[0] in ours)
+
+    def _run(self, lines: Iterable[str]) -> None:
+        batch = "".join(lines)
+        if batch:
+            self.machine.run(["ip", "-6", "-force", "-batch", "-"], stdin=batch)
+
+
+def _rule(priority: str, table: str) -> str:
+    return f"pref {priority} lookup {table}"
 
 
 def _is_loopback(address: str) -> bool:

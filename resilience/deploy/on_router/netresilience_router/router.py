@@ -12,7 +12,7 @@ from .bird import Bird
 from .daemon import Daemon
 from .files import digest, read_text, write_file
 from .frr import Frr
-from .kernel import Addresses, Sysctl
+from .kernel import Addresses, Rules, Sysctl
 from .machine import Doc, Files, Machine
 from .masking import mask, masked_diff
 from .packet_filter import PacketFilter
@@ -39,6 +39,7 @@ class Router:
         """What the last search for drift would note, so that the next one is a fast one."""
         self.sysctl = Sysctl(machine)
         self.addresses = Addresses(machine)
+        self.rules = Rules(machine)
         self.filter = PacketFilter(machine)
 
     def _read_description(self) -> Doc:
@@ -87,6 +88,7 @@ class Router:
         parts: list[tuple[str, Callable[[], str]]] = [
             ("sysctl.conf", lambda: self.sysctl.difference(files["sysctl.conf"])),
             ("addresses.batch", lambda: self.addresses.difference(files["addresses.batch"])),
+            ("rules6.batch", lambda: self.rules.difference(files["rules6.batch"])),
             ("nftables.conf", lambda: self.filter.difference(files["nftables.conf"])),
         ]
         if daemon:
@@ -136,13 +138,14 @@ class Router:
         batch, old_batch = after.get("addresses.batch", ""), before.get("addresses.batch", "")
         if batch and self.addresses.difference(batch):
             self.addresses.make(batch)
-        if after.get("rules6.batch", "") != before.get("rules6.batch", ""):
-            self.machine.run(["ip", "-6", "-force", "-batch", "-"], stdin=after.get("rules6.batch", ""))
+        if "rules6.batch" in after:
+            self.rules.make(after["rules6.batch"])
         self._run_filter(before.get("nftables.conf", ""), after.get("nftables.conf", ""))
         main = self.daemon.main
         if main in after and (before.get(main) != after[main] or before.get("daemons") != after.get("daemons")):
             self.daemon.load(folder, after, timeout_s)
         self.addresses.break_(old_batch, batch)
+        self.rules.break_(before.get("rules6.batch", ""), after.get("rules6.batch", ""))
 
     def force_linux_files(self, before: Files, after: Files) -> None:
         """Bring in each of the files that no daemon reads, whatever becomes of the others: the last resort."""
@@ -152,6 +155,8 @@ class Router:
             lambda: self.addresses.make(batch),
             lambda: self._run_filter(before.get("nftables.conf", ""), after.get("nftables.conf", "")),
             lambda: self.addresses.break_(before.get("addresses.batch", ""), batch),
+            lambda: self.rules.make(after.get("rules6.batch", "")),
+            lambda: self.rules.break_(before.get("rules6.batch", ""), after.get("rules6.batch", "")),
         ]
         for part in parts:
             with contextlib.suppress(Refused, OSError):
@@ -182,6 +187,8 @@ class Router:
             found["addresses.batch"] = self.addresses.snapshot(
                 now.get("addresses.batch", "") + files["addresses.batch"]
             )
+        if "rules6.batch" in files and ("rules6.batch" not in now or "rules6.batch" in changed):
+            found["rules6.batch"] = self.rules.snapshot(now.get("rules6.batch", "") + files["rules6.batch"])
         if "nftables.conf" in files and ("nftables.conf" not in now or "nftables.conf" in changed):
             found["nftables.conf"] = self.filter.snapshot(self.filter.declared(files["nftables.conf"]))
         text = self.daemon.snapshot() if self.daemon.main in changed else None

@@ -310,6 +310,30 @@ def test_drift_is_shown_for_each_part(process: Process, machine: FakeMachine) ->
     assert "geheim" not in json.dumps(found)
 
 
+def test_a_rule_comes_with_a_change_and_goes_with_it(
+    process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router that was given back is the old one in this, too; what somebody takes away is drift."""
+    monkeypatch.setitem(NEW, "rules6.batch", "rule add pref 32767 lookup 253\n")
+    machine.rules.append((32767, 99))  # by hand: in no file that could say it
+    before = list(machine.rules)
+
+    apply(process, guard)
+    assert (32767, 253) in machine.rules
+    assert (32767, 99) not in machine.rules
+    with monkeypatch.context() as patch:
+        patch.setattr(process.store, "guard_lives", lambda: guard.look() or True)
+        process.changes.rollback("c1", None)
+    assert machine.rules == before
+
+    guard.kill()
+    apply(process, guard, "c2")
+    process.changes.confirm("c2")
+    assert process.questions.check()["same"]
+    machine.rules.remove((32767, 253))
+    assert [item["file"] for item in process.questions.check()["differences"]] == ["rules6.batch"]
+
+
 def test_booting_by_hand_ends_no_watch(process: Process, guard: FakeGuard, machine: FakeMachine) -> None:
     """Also where the unit is restarted: the start is the same one, and what is applied still goes at its deadline."""
     machine.boot_mark.write_text("this start", encoding="ascii")

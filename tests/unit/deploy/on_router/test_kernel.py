@@ -1,13 +1,15 @@
-"""Settings and addresses: what their files say, against what the kernel has."""
+"""Settings, addresses and policy rules: what their files say, against what the kernel has."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from resilience.deploy.on_router.netresilience_router.kernel import Addresses, Sysctl
+from resilience.deploy.on_router.netresilience_router.kernel import Addresses, Rules, Sysctl
 from resilience.deploy.on_router.netresilience_router.packet_filter import _nft_listing, _nft_objects
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import FakeMachine
@@ -141,3 +143,79 @@ def test_filters_are_compared_without_what_they_count(tmp_path: Path) -> None:
     assert listing(1, 0, ["x", "y"], []) == listing(9, 77, ["y", "x"], [{"elem": {"val": "z", "expires": 40}}])
     assert listing(1, 0, ["x"], []) != listing(1, 0, ["x", "y"], [])
     assert len(listing(1, 0, [], [])) == 4
+
+
+# --- policy rules ----------------------------------------------------------------------------------------------------
+
+BATCH = "# For IPv6.\nrule add pref 32767 lookup 253\n"
+
+
+@pytest.fixture
+def rules(machine: FakeMachine) -> Rules:
+    """The policy rules of a router."""
+    return Rules(machine)
+
+
+def test_a_missing_rule_is_seen_and_made(rules: Rules, machine: FakeMachine) -> None:
+    """Once: what is there already is left alone."""
+    assert rules.difference(BATCH) == "-pref 32767 lookup 253"
+
+    rules.make(BATCH)
+    rules.make(BATCH)
+
+    assert rules.difference(BATCH) == ""
+    assert machine.rules == [(0, 255), (32766, 254), (32767, 253)]
+    assert sum("-batch" in line for line in machine.ran) == 1
+
+
+def test_a_rule_that_the_kernel_does_not_take_is_refused(rules: Rules, machine: FakeMachine) -> None:
+    """`ip -force` returns as if nothing were wrong."""
+    machine.broken = "rule"
+    with pytest.raises(Refused, match=r"rules6\.batch: not taken: pref 32767 lookup 253"):
+        rules.make(BATCH)
+
+
+def test_rules_of_others_stay(rules: Rules, machine: FakeMachine) -> None:
+    """Ours are those of the priorities in the file; another table there is a difference, and goes."""
+    machine.rules += [(100, 77), (32767, 99), (32767, 253)]
+    assert rules.difference(BATCH) == "+pref 32767 lookup 99"
+    assert rules.snapshot(BATCH) == "rule add pref 32767 lookup 99\nrule add pref 32767 lookup 253\n"
+
+    rules.break_("", BATCH)
+    assert machine.rules == [(0, 255), (32766, 254), (100, 77), (32767, 253)]
+
+    rules.break_(BATCH, "")
+    assert machine.rules == [(0, 255), (32766, 254), (100, 77)]
+
+
+_ON_A_KERNEL = """
+import subprocess, sys
+from pathlib import Path
+from resilience.deploy.on_router.netresilience_router.kernel import Rules
+from resilience.deploy.on_router.netresilience_router.machine import Machine
+rules, batch = Rules(Machine(Path("/"))), sys.argv[1]
+subprocess.run(["ip", "-6", "rule", "add", "pref", "90", "from", "2001:db8::/32", "lookup", "77"], check=True)
+before = rules.live()
+print(rules.difference(batch))
+rules.make(batch)
+rules.make(batch)
+print(repr(rules.difference(batch)))
+print(rules.snapshot(batch), end="")
+rules.break_(batch, "")
+print(rules.live() == before)
+print("from 2001:db8::/32" in subprocess.run(["ip", "-6", "rule"], capture_output=True, text=True).stdout)
+"""
+
+
+@pytest.mark.daemons
+def test_rules_come_and_go_on_a_real_kernel() -> None:
+    """In a network of its own; what somebody else put there stays."""
+    argv = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", _ON_A_KERNEL, BATCH]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "-pref 32767 lookup 253",
+        "''",
+        "rule add pref 32767 lookup 253",
+        "True",
+        "True",
+    ], done.stderr
