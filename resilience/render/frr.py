@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from resilience.model.network import Bfd, RawPlace
 from resilience.model.plan import (
@@ -47,6 +48,12 @@ class FrrBfd:
     interval_ms: int
     multiplier: int
     multihop: bool
+
+
+_DISCARDING: Final = 666
+"""Tag of the static routes that lead to nowhere on purpose: they alone may resolve a next hop."""
+_LAST_RESORT: Final = 254
+"""Distance of a static route that any protocol's is preferred to; 255 would never be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +151,12 @@ class FrrView:
     rpki: tuple[tuple[str, int], ...]
     bfd: tuple[FrrBfd, ...]
     statics: tuple[FrrStatic, ...]
+    lost_routers: tuple[FrrStatic, ...]
+    """Stand in for loopbacks that nobody announces any more."""
     interfaces: tuple[FrrInterface, ...]
     policies: FrrPolicies
-    discards: bool
+    discard_tag: int | None
+    """Marks the static routes that may resolve the next hops of what policies discard; None: no policy does."""
     prefix_lists: tuple[tuple[str, FrrList], ...]
     maps: tuple[FrrMap, ...]
     accept_all: str | None
@@ -182,9 +192,10 @@ def view_frr(plan: Plan, node: Node, resolve: ResolveSecret) -> FrrView:
         rpki=tuple((str(server.address), server.port) for server in node.rpki),
         bfd=_profiles(node, around),
         statics=statics + (_discards() if policies.discarding else ()),
+        lost_routers=_lost_routers(plan, node),
         interfaces=_interfaces(node),
         policies=policies,
-        discards=bool(policies.discarding),
+        discard_tag=_DISCARDING if policies.discarding else None,
         prefix_lists=tuple(policies.prefix_lists),
         maps=tuple(policies.maps),
         accept_all=ACCEPT_ALL if open_maps else None,
@@ -234,8 +245,26 @@ def _static(route: StaticRoute) -> FrrStatic:
 
 def _discards() -> tuple[FrrStatic, ...]:
     return (
-        FrrStatic("ip route", f"{DISCARD[4]}/32", ("blackhole",), ""),
-        FrrStatic("ipv6 route", f"{DISCARD[6]}/128", ("blackhole",), ""),
+        FrrStatic("ip route", f"{DISCARD[4]}/32", (f"blackhole tag {_DISCARDING}",), ""),
+        FrrStatic("ipv6 route", f"{DISCARD[6]}/128", (f"blackhole tag {_DISCARDING}",), ""),
+    )
+
+
+def _lost_routers(plan: Plan, node: Node) -> tuple[FrrStatic, ...]:
+    """Return what stands in for a lost router's loopback where a prefix of ours covers it: a route that OSPF overrules.
+
+    The prefix itself may be known by iBGP, and FRR 8.4's `ip nht` lets a next hop be resolved by a recursive route
+    whatever its route map says: a dead router's routes stayed valid at a distance of 0, and were the best.
+    """
+    if not node.ospf or node.asn is None:
+        return ()
+    others = (other for other in plan.nodes.values() if other.ospf and other.name != node.name)
+    loopbacks = (address.ip for other in others for address in other.loopbacks)
+    covered = (ip for ip in loopbacks if any(ip in prefix for prefix in plan.network.prefixes))
+    way = (f"blackhole {_LAST_RESORT}",)
+    return tuple(
+        FrrStatic("ip route", f"{ip}/32", way, "") if ip.version == 4 else FrrStatic("ipv6 route", f"{ip}/128", way, "")
+        for ip in covered
     )
 
 
