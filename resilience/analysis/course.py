@@ -31,6 +31,7 @@ class Course:
         self._before = world.whole
         self.first = first
         self.lost = dict(self._lost_sessions())
+        self._detours: dict[str, tuple[str, ...]] = {}
         self.turns = self._igp_turns()
         self._changes: dict[Destination, dict[str, list[Change]]] = {}
 
@@ -54,6 +55,10 @@ class Course:
         """Return OSPF as a node follows it at a moment."""
         turn = self.turns.get(node)
         return self.settled.igp if turn is not None and turn.at_ms <= at_ms else self._before.igp
+
+    def detours(self, node: str) -> tuple[str, ...]:
+        """Return where else OSPF may lead a node for a moment, while it has heard of some lost links but not of all."""
+        return self._detours.get(node, ())
 
     def selected_at(self, at_ms: float, node: str, destination: Destination) -> Selected:
         """Return the BGP routes that a node's kernel follows at a moment."""
@@ -149,6 +154,8 @@ class Course:
         lost = self.world.igp_map.working(self.world.wires, self._before.damage) - standing
         pairs = {tuple(sorted((link.here, link.there))) for link in lost}
         hops = _Hops(standing)
+        if len(pairs) > 1:
+            self._detours = {node: hops.beside(node) for node in self.world.igp_map.routers}
         turns: dict[str, Cause] = {}
         for first, second in sorted(pairs):
             for router, cause in self._news_of_link(first, second, hops).items():
@@ -221,6 +228,10 @@ class _Hops:
         for link in standing:
             self._next.setdefault(link.here[0], set()).add(link.there[0])
         self._found: dict[str, dict[str, int]] = {}
+
+    def beside(self, node: str) -> tuple[str, ...]:
+        """Return a router's neighbours."""
+        return tuple(sorted(self._next.get(node, ())))
 
     def from_router(self, start: str) -> dict[str, int]:
         """Return the distance in routers from one to every one that still hears it."""

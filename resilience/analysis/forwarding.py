@@ -83,9 +83,8 @@ def sweep(view: View, starts: tuple[str, ...], packet: Packet) -> Sweep:
         node, first = queue.pop()
         if node in found:
             continue
-        steps = found[node] = _steps(view, node, packet, first=first)
-        if not isinstance(steps, End):
-            queue += [(hop.node, False) for hop in steps if _crossing(view, node, hop, packet) is None]
+        steps = found[node] = steps_at(view, node, packet, first=first)
+        queue += [(there, False) for there in onward(view, node, steps, packet)]
     return found
 
 
@@ -128,7 +127,7 @@ def trace(view: View, node: str, packet: Packet) -> tuple[Leg, ...]:
     stack: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((node,), ())]
     while stack and len(legs) < _MOST_LEGS:
         nodes, segments = stack.pop()
-        steps = _steps(view, nodes[-1], packet, first=len(nodes) == 1)
+        steps = steps_at(view, nodes[-1], packet, first=len(nodes) == 1)
         if isinstance(steps, End):
             legs.append(Leg(nodes, segments, steps))
             continue
@@ -145,7 +144,8 @@ def trace(view: View, node: str, packet: Packet) -> tuple[Leg, ...]:
     return tuple(legs)
 
 
-def _steps(view: View, node: str, packet: Packet, *, first: bool) -> Steps:
+def steps_at(view: View, node: str, packet: Packet, *, first: bool) -> Steps:
+    """Return what a node does with a packet; `first`: the packet is its own."""
     if node in view.damage.dead:
         return End.DEAD
     if packet.target in view.world.addresses[node]:
@@ -153,6 +153,13 @@ def _steps(view: View, node: str, packet: Packet, *, first: bool) -> Steps:
     if node in view.damage.grey and not first:
         return End.LOST
     return look_up(view, node, packet.target)
+
+
+def onward(view: View, node: str, steps: Steps, packet: Packet) -> tuple[str, ...]:
+    """Return the nodes that a packet gets to by these steps; none where it ends here or on the cable."""
+    if isinstance(steps, End):
+        return ()
+    return tuple(hop.node for hop in steps if _crossing(view, node, hop, packet) is None)
 
 
 def _crossing(view: View, node: str, hop: Hop, packet: Packet) -> End | None:

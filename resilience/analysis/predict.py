@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from resilience.analysis import constants
+from resilience.analysis.circles import last_circle
 from resilience.analysis.clock import START, Cause, Clock, Pace
 from resilience.analysis.constants import Bounds
 from resilience.analysis.course import Course, Moment
@@ -110,9 +111,8 @@ def _answer(courses: Courses, flow: Flow, way: Way) -> Answer:
     fast, slow = _measure(courses.fastest, flow, way), _measure(courses.slowest, flow, way)
     if math.isinf(slow.took_ms):
         return _unreachable(courses.slowest, flow, way, fast)
-    if slow.ended_by is None:
-        return _unbroken(courses.slowest, flow, way)
-    return _bounded(fast, slow)
+    answer = _unbroken(courses.slowest, flow, way) if slow.ended_by is None else _bounded(fast, slow)
+    return _circling(courses.slowest, flow, way, answer)
 
 
 def look(situation: Situation, flow: Flow) -> dict[Way, Passage]:
@@ -207,6 +207,17 @@ def _unbroken(course: Course, flow: Flow, way: Way) -> Answer:
     else:
         bounds, text = constants.REROUTED, "the way changes while the old one still works"
     return _sum(course.clock.after(first, bounds, text).steps())
+
+
+def _circling(course: Course, flow: Flow, way: Way, answer: Answer) -> Answer:
+    """Widen an answer by the time in which packets may go round in circles."""
+    starts = flow.source.nodes if way is Way.FORWARD else flow.target.nodes
+    circle = last_circle(course, starts, packet_of(flow, way))
+    if circle is None or circle.ended_by.at_ms <= answer.high_ms:
+        return answer
+    more = circle.ended_by.at_ms - answer.high_ms
+    text = f"routers change one after the other, and packets may go round between {', '.join(circle.nodes)} (RFC 5715)"
+    return answer._replace(high_ms=circle.ended_by.at_ms, because=(*answer.because, _term(text, 0, more)))
 
 
 def _sum(steps: tuple[Cause, ...]) -> Answer:

@@ -241,7 +241,7 @@ def _faster(culprit: str) -> str:
         return f"agree on BFD with {where} (`bfd: true` when they have it too), or on a shorter hold time"
     if "BFD" in culprit:
         return "a shorter BFD interval, where both ends can keep it"
-    if "OSPF" in culprit or "LSA" in culprit:
+    if "OSPF" in culprit or "LSA" in culprit or "go round" in culprit:
         return "OSPF on BIRD works in ticks of one second: FRR on the routers next to it reacts within 0.2 s"
     return "an equal way that is in use already, or another way out on the same router"
 
