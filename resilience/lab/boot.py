@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,9 @@ from resilience.lab.netns import CLONE_FS, CLONE_NEWNS, MS_BIND, mount, set_name
 from resilience.lab.spec import NodeSpec, Program
 from resilience.lab.startup import read_programs
 
-START_LIMIT_S: Final = 60
+START_LIMIT_S: Final = 180
+"""How long a daemon may take to start. FRR's bgpd needs seconds of CPU to read the policies of a dozen sessions, and a
+laptop that starts a whole country shares two cores among them."""
 _FRR_PROGRAMS: Final = "/usr/lib/frr"
 _BIRD_LOG: Final = "/run/bird/bird.log"
 _PARTS: Final = Path("/run/frr/start-up")
@@ -247,10 +249,8 @@ def _start_sshd(node: Booted) -> None:
 def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
     for program in wanted:
         Path(f"/run/frr/{program.name}.pid").unlink(missing_ok=True)
-    parts = deal_out(Path("/etc/frr/frr.conf").read_text(encoding="utf-8"), [one.name for one in node.spec.programs])
-    if parts is not None:
-        _write_parts(parts)
-    dealt = parts is not None
+    whole = len(wanted) == len(node.spec.programs)
+    dealt = whole and _deal_out(node)
     if wanted[0].name == "zebra":
         # First: a daemon that finds no zebra waits ten seconds before it asks again.
         _run(node, _frr_command(wanted[0], dealt=dealt))
@@ -260,7 +260,6 @@ def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
     for program, process in running:
         _finish(node, _frr_command(program, dealt=dealt), process)
     if not dealt:
-        whole = len(wanted) == len(node.spec.programs)
         for only in [[]] if whole else [["-d", program.name] for program in wanted]:
             _run(node, ["vtysh", "-b", *only])
     for program in wanted:
@@ -268,20 +267,31 @@ def _start_frr(node: Booted, wanted: Sequence[Program]) -> None:
         _check_configured(node, program)
 
 
-def _write_parts(parts: Mapping[str, str]) -> None:
+def _deal_out(node: Booted) -> bool:
+    """Write each daemon of a node its part of the configuration, where every section has a known owner.
+
+    Only for daemons that start together. One that starts beside others is told its lines by vtysh, as watchfrr does it:
+    from a file it has read them before it knows an interface, and a bgpd that needed most of a second for that answers
+    its first neighbour with a notification (`nexthop_set failed`), which ends a graceful restart.
+    """
+    text = Path("/etc/frr/frr.conf").read_text(encoding="utf-8")
+    parts = deal_out(text, [program.name for program in node.spec.programs])
+    if parts is None:
+        return False
     _PARTS.mkdir(mode=0o750, exist_ok=True)
     shutil.chown(_PARTS, "frr", "frr")
-    for daemon, text in parts.items():
+    for daemon, part in parts.items():
         path = _PARTS / f"{daemon}.conf"
-        path.write_text(in_one_go(text), encoding="utf-8")
+        path.write_text(in_one_go(part), encoding="utf-8")
         path.chmod(0o640)
         shutil.chown(path, "frr", "frr")
+    return True
 
 
 def _check_configured(node: Booted, program: Program) -> None:
     """Ask a daemon something: its answer means that it has read its file and written down what it refused."""
     try:
-        FrrControl(Path(f"/run/frr/{program.name}.vty")).close()
+        FrrControl(Path(f"/run/frr/{program.name}.vty"), START_LIMIT_S).close()
     except LabError as error:
         raise BootError(f"{node.spec.name}: {error.message}") from error
     log = Path(f"/run/frr/{program.name}.log")

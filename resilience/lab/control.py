@@ -35,12 +35,13 @@ class CommandRefused(LabError):
 
 
 class _Control:
-    """A connection to a control socket."""
+    """A connection to a control socket, whose every answer may take `timeout_s`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout_s: float = _TIMEOUT_S) -> None:
         self._path = path
+        self._timeout_s = timeout_s
         try:
-            self._socket = connect_unix(path)
+            self._socket = connect_unix(path, timeout_s)
         except OSError as error:
             raise LabError(f"{path.name} does not answer: {error.strerror}") from error
         try:
@@ -68,7 +69,7 @@ class _Control:
         try:
             chunk = self._socket.recv(_CHUNK)
         except TimeoutError as error:
-            raise LabError(f"{self._path.name} does not answer in {_TIMEOUT_S:.0f} s") from error
+            raise LabError(f"{self._path.name} does not answer in {self._timeout_s:g} s") from error
         except OSError as error:
             raise LabError(f"{self._path.name} closed the connection") from error
         if not chunk:

@@ -213,4 +213,7 @@ def end() -> NoReturn:
 
 
 if __name__ == "__main__":
+    # The first process of a process namespace gets no signal that it does not ask for; a machine that shuts down would
+    # wait for it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: end())
     become_keeper(sys.argv[1:], Keeper, CLONE_NEWPID | CLONE_NEWNS)

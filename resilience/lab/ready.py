@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from resilience.lab.netlink import ROUTE_GROUPS, Netlink
 from resilience.lab.netns import enter_namespace
 from resilience.lab.seam import Lab, Progress
 from resilience.model.adjacency import adjacencies
+from resilience.model.network import IPNetwork
 from resilience.model.plan import Node, Plan, Role, RouteUse, StaticRoute
 
 _BASE_LIMIT_S: Final = 60.0
@@ -45,9 +47,11 @@ class Expectation:
     bfd_links: tuple[tuple[int, str], ...] = ()
     """(family, interface): the IGP's."""
     gateways: tuple[StaticRoute, ...] = ()
+    loopbacks: tuple[IPNetwork, ...] = ()
+    """Those that OSPF has to lead to: a session outlives a way that is gone until BFD or its hold timer ends it."""
 
     def __bool__(self) -> bool:
-        return any((self.sessions, self.adjacencies, self.bfd, self.bfd_links, self.gateways))
+        return any((self.sessions, self.adjacencies, self.bfd, self.bfd_links, self.gateways, self.loopbacks))
 
 
 def expect(plan: Plan, node: Node) -> Expectation:
@@ -59,6 +63,11 @@ def expect(plan: Plan, node: Node) -> Expectation:
         bfd=tuple(str(neighbor.remote.address) for neighbor in neighbors if neighbor.local.bfd and neighbor.remote.bfd),
         bfd_links=tuple((family, name) for family, name in full if _both_ends_run_bfd(plan, node.name, name)),
         gateways=tuple(route for route in node.statics if route.use is RouteUse.GATEWAY),
+        loopbacks=tuple(
+            ip_network(neighbor.remote.address)
+            for neighbor in neighbors
+            if neighbor.local.interface is None and node.ospf and plan.nodes[neighbor.remote.node].ospf
+        ),
     )
 
 
@@ -174,8 +183,10 @@ def _missing(lab: Lab, watch: _Watch) -> Iterator[str]:
         yield from _missing_sessions(expected, speaker)
         yield from _missing_adjacencies(expected, speaker)
         yield from _missing_bfd(expected, speaker)
-    if expected.gateways:
-        yield from _missing_gateways(expected, kernel_routes(lab, watch.node.name))
+    if expected.gateways or expected.loopbacks:
+        routes = kernel_routes(lab, watch.node.name)
+        yield from _missing_gateways(expected, routes)
+        yield from _missing_loopbacks(expected, routes)
 
 
 def _missing_sessions(expected: Expectation, speaker: Speaker) -> Iterator[str]:
@@ -218,6 +229,13 @@ def _missing_gateways(expected: Expectation, routes: tuple[KernelRoute, ...]) ->
         for hop in route.next_hops:
             if (route.prefix, hop.address, hop.interface) not in alive:
                 yield f"route to {route.prefix} via {hop.address} on {hop.interface}: not in the kernel"
+
+
+def _missing_loopbacks(expected: Expectation, routes: tuple[KernelRoute, ...]) -> Iterator[str]:
+    led_to = {r.prefix for r in routes if r.kind == "unicast" and any(hop.alive for hop in r.next_hops)}
+    for loopback in expected.loopbacks:
+        if loopback not in led_to:
+            yield f"route to {loopback.network_address}: not in the kernel"
 
 
 # --- what is said when it does not become ready ----------------------------------------------------------------------

@@ -305,6 +305,25 @@ def test_killing_a_router_of_frr_kills_bgpd_and_revives_bgpd(lab: Lab) -> None:
     assert {name for name in before if before[name] != after[name]} == {"bgpd"}
 
 
+def test_a_killed_bgpd_is_told_its_lines_as_watchfrr_does(lab: Lab) -> None:
+    """From a file it would read them before it knows an interface, and could answer its neighbours with an error."""
+    before = router_bgp(lab)
+    with broken(lab, FaultKind.KILL, "r1"):
+        wait_dead(lab, "r1", "bgpd")
+    pid = next(daemon.pid for daemon in lab.daemons("r1") if daemon.name == "bgpd")
+
+    assert "-f" not in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    assert "neighbor " in before
+    assert router_bgp(lab) == before
+    wait_ready(lab)
+
+
+def router_bgp(lab: Lab) -> str:
+    """Return what r1's bgpd runs between `router bgp` and its `exit`."""
+    running = lab.run("r1", ["vtysh", "-d", "bgpd", "-c", "show running-config"]).stdout
+    return running.partition("\nrouter bgp ")[2].partition("\nexit\n")[0]
+
+
 @pytest.mark.usefixtures("rested")
 @pytest.mark.parametrize("router", ["r1", "r2"])
 def test_a_frozen_daemon_does_not_run_and_does_not_die(lab: Lab, router: str) -> None:
@@ -456,6 +475,7 @@ def test_delay_is_asked_of_the_kernel_and_said_to_be_missing(lab: Lab, plan: Pla
 
 def test_another_configuration_is_loaded_without_losing_sessions(lab: Lab, network: tuple[Plan, Configs]) -> None:
     """FRR takes the difference, BIRD reconfigures; and both go back."""
+    wait_ready(lab)  # a fault before this one may still be healing
     for node, path, old, new, shown in (
         ("r1", "frr.conf", "description to alpha", "description ALPHA", ["vtysh", "-c", "show running-config"]),
         ("r2", "bird.conf", 'description "', 'description "CHANGED ', ["birdc", "show", "protocols", "all"]),

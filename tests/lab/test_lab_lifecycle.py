@@ -215,11 +215,12 @@ def test_sweeping_spares_labs_that_somebody_uses(network: tuple[Plan, Configs]) 
         wait_ready(lab)
 
 
-def test_a_lab_that_is_kept_up_dies_with_its_keeper(intent: Path, run_folder: Path) -> None:
-    """Whoever kills the keeper kills the lab, and the next command finds out."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_lab_that_is_kept_up_dies_with_its_keeper(intent: Path, run_folder: Path, number: signal.Signals) -> None:
+    """Whoever kills the keeper kills the lab, and the next command finds out; a machine that shuts down asks first."""
     assert command("lab", "up", str(intent)).returncode == 0
     processes = daemon_processes(run_folder)
-    os.kill(processes[0].pid, signal.SIGKILL)
+    os.kill(processes[0].pid, number)
     wait_gone(processes)
 
     assert "removed" in command("lab", "list").stderr

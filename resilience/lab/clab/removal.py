@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from resilience.errors import LabError
+
+if TYPE_CHECKING:
+    from resilience.lab.clab.engine import Engine
 
 TOPOLOGY_FOLDER: Final = "containerlab"
 """In a lab's folder: what containerlab is given."""
@@ -45,16 +48,34 @@ def remove_containers(folder: Path) -> None:
     _end_deployments(topology)
     with suppress(LabError):
         engine.run([engine.containerlab, "destroy", "-t", str(topology), "--cleanup"], timeout_s=_DESTROY_LIMIT_S)
+    try:
+        _remove_late_ones(engine, folder.name, topology)
+    finally:
+        forget_namespaces(folder.name)
+
+
+def _remove_late_ones(engine: Engine, lab: str, topology: Path) -> None:
+    """Remove what comes up while containerlab is ended, until nothing has for a while."""
     deadline = time.monotonic() + _LATE_S
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < _QUIET_S:
-        left = engine.containers(folder.name, topology)
+        left = engine.containers(lab, topology)
         if left:
             engine.remove(left.values())
             quiet_since = time.monotonic()
             if quiet_since > deadline:
                 raise LabError(f"Docker does not remove {', '.join(one.name for one in left.values())}")
         time.sleep(_POLL_S)
+
+
+def forget_namespaces(lab: str, links: Path = Path("/run/netns")) -> None:
+    """Remove containerlab's names of a lab's network namespaces that are gone: it forgets them where Docker was killed.
+
+    A name leads to a process; one whose process lives is left alone.
+    """
+    for link in links.glob(f"clab-{lab}-*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink(missing_ok=True)
 
 
 def _end_deployments(topology: Path) -> None:

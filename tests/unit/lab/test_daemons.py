@@ -131,6 +131,20 @@ def test_bird_answers_end_in_a_code_and_a_blank(tmp_path: Path) -> None:
             bird.command("nonsense")
 
 
+def test_a_daemon_may_be_given_as_long_as_it_needs(tmp_path: Path) -> None:
+    """Whoever starts a daemon knows how long that may take; the message says how long was waited."""
+    waited = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        assert connection.recv(64) == b"enable\0"
+        waited.wait(10)
+
+    with daemon(tmp_path, talk) as path:
+        with pytest.raises(LabError, match=r"d\.vty does not answer in 0\.1 s"):
+            FrrControl(path, 0.1)
+        waited.set()
+
+
 def test_a_daemon_that_hangs_up_is_an_error_with_its_name(tmp_path: Path) -> None:
     """Never an empty answer."""
     with daemon(tmp_path, lambda connection: connection.close()) as path, pytest.raises(LabError, match=r"d\.vty"):

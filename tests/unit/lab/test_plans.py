@@ -98,6 +98,8 @@ def test_readiness_asks_for_everything_that_the_plan_promises(plan: Plan) -> Non
     assert router.bfd
     assert {route.prefix.version for route in host.gateways} == {4, 6}
     assert not expect(plan, plan.nodes["exchange-mlix"])
+    assert {loopback.network_address for loopback in router.loopbacks} == {a.ip for a in plan.nodes["r2"].loopbacks}
+    assert not host.loopbacks
 
 
 @pytest.mark.parametrize(
