@@ -106,6 +106,7 @@ class Experimenter:
     def _try(
         self, run: Run, traffic: Measurement, predictions: Mapping[Flow, Sequence[Prediction]], before: State
     ) -> Observation:
+        self.observer.forget()
         faults = faults_of_failure(self.plan, run.failure)
         with Timeline(self.lab, involved_nodes(self.plan, faults), endpoint_addresses(traffic.flows)) as timeline:
             armed: Armed = arm(self.lab, self.plan, faults)
@@ -190,17 +191,17 @@ class Experimenter:
 
     def _recover(self, traffic: Measurement, before: State) -> Recovery:
         """Wait until the routers look as before and every flow works; name what does not after the limit."""
-        self.observer.forget()
-        began = stable_since = time.monotonic()
-        last: State | None = None
+        began = undisturbed_since = time.monotonic()
         while True:
+            looked = time.monotonic()
             after = self.observer.look()
             differences = before.differences(after)
             troubled = traffic.troubled(_RECOVERED_NS)
             now = time.monotonic()
-            if after != last or troubled:
-                last, stable_since = after, now
-            settled = now - stable_since > _SETTLED_S and before.differs_in_equal_ways_only(after)
+            if troubled:
+                undisturbed_since = now
+            stable_s = now - max(undisturbed_since, self.observer.unchanged_since)
+            settled = stable_s > _SETTLED_S and before.is_as_good(after)
             if not troubled and (not differences or settled):
                 self.state = after
                 return Recovery(ok=True, after_ms=(now - began) * 1_000, differences=differences)
@@ -209,7 +210,8 @@ class Experimenter:
                 losing = tuple(f"{flow.name} loses packets" for flow in troubled)
                 return Recovery(ok=False, after_ms=(now - began) * 1_000, differences=(*differences, *losing))
             self.tell(f"waiting for recovery {now - began:.1f} s: {(*differences, 'traffic')[0]}")
-            time.sleep(_LOOK_EVERY_S)
+            # Daemons recover on the processors that looking takes its time from.
+            time.sleep(max(_LOOK_EVERY_S, 2 * (time.monotonic() - looked)))
 
 
 def heal(armed: Armed) -> None:
