@@ -11,9 +11,9 @@ AS_ROOT := $(ROOT) env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/t
            NETRESILIENCE_CACHE=$(NETRESILIENCE_CACHE)
 BIN     := .venv/bin
 WHEEL   := build/venv/bin
-# Tests mostly wait for routers, so two share the machine; tests/conftest.py says which stay together and come first.
+# Tests mostly wait for routers, so three share two cores; tests/conftest.py says which stay together and come first.
 PYTEST  := RESILIENCE_TESTS=wheel $(WHEEL)/pytest -p no:cacheprovider \
-           --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+           --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 CODE    := resilience tests benchmarks docs simulations
 SHIPPED := $(shell find resilience templates inventories schema simulations -type f -not -name '*.pyc' 2>/dev/null)
 

@@ -68,10 +68,10 @@ def _group(item: pytest.Item) -> str:
 
 
 def _turn(item: pytest.Item) -> int:
-    """Order the groups: the two longest are begun by one worker each, and small ones fill up the end."""
+    """Order the groups: the longest are begun by one worker each, and small ones fill up the end."""
     if _group(item) == CONTAINERS:
         return 0
-    if item.path.name in {"test_proof.py", INTERRUPTIONS}:
+    if item.path.name in {"test_proof.py", "test_deploying.py", INTERRUPTIONS}:
         return 1
     return 2 if item.get_closest_marker("lab") or item.get_closest_marker("wheel") else 3
 
