@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .daemon import Daemon
+from .daemon import Daemon, Difference
 from .files import digest
 from .machine import POLL_S, Doc, Files
 from .masking import mask
@@ -63,19 +63,19 @@ class Bird(Daemon):
         """Return when BIRD read its configuration last."""
         return {"read": self._times()["read"]}
 
-    def difference(self, files: Files, folder: Path, noted: Doc) -> str:
+    def difference(self, files: Files, folder: Path, noted: Doc) -> Difference:
         """Judge by times: what was noted after the last load, else a start from a file that is older than it."""
         times = self._times()
         read, known = times["read"], noted.get("files") == digest({"bird.conf": files["bird.conf"]})
         if known and _same(noted.get("read"), read):
-            return ""
+            return Difference()
         own = folder == self.folder and self._was_there(folder / "bird.conf", read)
         # It read the start-up file after that was written, or another one: only our own notes tell these apart.
         if own and (noted.get("read") is None or _same(times["reboot"], read)):
-            return ""
+            return Difference()
         said = "somebody else's configuration" if known or noted.get("read") is None else "another configuration"
         ago_s = self.machine.clock() - read
-        return f"-what was loaded for a deployment\n+BIRD read {said} {ago_s:.0f} s ago"
+        return Difference(f"-what was loaded for a deployment\n+BIRD read {said} {ago_s:.0f} s ago")
 
     def _was_there(self, file: Path, read: float) -> bool:
         """Say whether a file was written before BIRD read its configuration, as far as the time of the day tells."""

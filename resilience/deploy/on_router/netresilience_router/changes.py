@@ -39,12 +39,13 @@ class Changes:
         try:
             self.store.put(folder, files, self.daemon.user)
             self.router.check_files(folder, files)
-            described = self.router.describe(self.store.read(), files, folder)
+            drift = self.router.drift(self.store.read())
+            described = self.router.describe(drift, files, folder)
         except OSError as error:
             raise no_space(error) from error
         finally:
             self.store.forget(folder)
-        self.settlement.remember_comparison()
+        self.settlement.remember(drift)
         return described
 
     def stage(self, bundle: Doc) -> Doc:
@@ -61,7 +62,7 @@ class Changes:
                 self.router.check_files(folder, files)
                 if bundle.get("drained"):
                     self.daemon.check(folder / "drained")
-                described = self.router.describe(state, files, folder)
+                described = self.router.describe(self.router.drift(state), files, folder)
                 state["pending"] = make_pending(bundle)
                 self.store.write(state)
             except OSError as error:
@@ -125,7 +126,7 @@ class Changes:
         """
         files = self.store.get(self.store.staged(pending["change"]))
         now = self.router.startup()
-        drift = self.router.drift(state, now)
+        drift = self.router.drift(state).parts
         if drift and not pending["take_over"]:
             names = ", ".join(item["file"] for item in drift)
             raise Refused(

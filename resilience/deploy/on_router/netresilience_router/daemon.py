@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from .machine import Doc, Files, Machine
+
+
+class Difference(NamedTuple):
+    """What runs against what should."""
+
+    text: str = ""
+    """Empty: the same."""
+    note: Doc | None = None
+    """What to note if a slow comparison has found the same, so that the next one is fast."""
+    running: str | None = None
+    """What runs, where that was read."""
 
 
 class Daemon:
@@ -20,8 +32,6 @@ class Daemon:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.same: Doc = {}
-        """What to note of files that the last comparison, a slow one, has found to be what runs."""
         self.folder = machine.root / "etc" / self.platform
 
     def version(self) -> str:
@@ -32,8 +42,8 @@ class Daemon:
         """Refuse what the daemon's own parser refuses."""
         raise NotImplementedError
 
-    def difference(self, files: Files, folder: Path, noted: Doc) -> str:
-        """Return what runs against what should; empty: the same. `folder` holds the files as well."""
+    def difference(self, files: Files, folder: Path, noted: Doc) -> Difference:
+        """Return what runs against what should. `folder` holds the files as well."""
         raise NotImplementedError
 
     def load(self, folder: Path, files: Files, timeout_s: int | None) -> None:

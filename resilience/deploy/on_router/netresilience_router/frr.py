@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .daemon import Daemon
+from .daemon import Daemon, Difference
 from .files import digest, read_text
-from .machine import POLL_S, START_LIMIT_S, Doc, Done, Files
+from .machine import POLL_S, START_LIMIT_S, Doc, Done, Files, in_memory
 from .masking import mask
 from .policies import exchange
 from .refused import Refused
@@ -48,10 +49,16 @@ class Frr(Daemon):
         if wrong or done.code != 0:
             raise Refused("invalid", "frr.conf: {}".format("; ".join(map(mask, wrong[:5])) or done.words))
 
-    def delta(self, folder: Path) -> str:
-        """Return what frr-reload.py would delete and add; Refused when it cannot say."""
-        argv = [self.programs + "/frr-reload.py", "--test", "--confdir", str(folder), str(folder / "frr.conf")]
-        done = self.machine.run(argv)
+    def delta(self, folder: Path, running: str | None = None) -> str:
+        """Return what frr-reload.py would delete and add; Refused when it cannot say.
+
+        `running`: what runs, where that was just read; else it asks itself.
+        """
+        argv = [self.programs + "/frr-reload.py", "--test", "--confdir", str(folder)]
+        with contextlib.ExitStack() as stack:
+            if running:
+                argv += ["--input", stack.enter_context(in_memory(running))]
+            done = self.machine.run_script([*argv, str(folder / "frr.conf")])
         if done.code != 0:
             raise Refused("failed", f"frr-reload.py: {done.words}")
         own_name = f"no hostname {socket.gethostname()}"
@@ -61,18 +68,18 @@ class Frr(Daemon):
         real = [line for line in kept if line not in ("Lines To Delete", "Lines To Add")]
         return "\n".join(kept) if real else ""
 
-    def difference(self, files: Files, folder: Path, noted: Doc) -> str:
+    def difference(self, files: Files, folder: Path, noted: Doc) -> Difference:
         """Return what frr-reload.py would do; it is asked only if the running text is not the one noted."""
         dead = [name for name in self._wanted(files) if not self._alive(name)]
         if dead:
-            return "\n".join(f"-{name} runs\n+{name} does not run" for name in dead)
-        # Before the comparison: what somebody changes while it lasts must not be noted as the same.
-        seen = {"files": digest({"frr.conf": files["frr.conf"]}), **self.note()}
+            return Difference("\n".join(f"-{name} runs\n+{name} does not run" for name in dead))
+        # Read once: what somebody changes while it is compared must not be noted as the same.
+        running = self._show_running().out
+        seen = {"files": digest({"frr.conf": files["frr.conf"]}), "running": digest({"": running})}
         if noted == seen:
-            return ""
-        delta = self.delta(folder)
-        self.same = {} if delta else seen
-        return mask(delta)
+            return Difference(running=running)
+        delta = self.delta(folder, running)
+        return Difference(mask(delta), None if delta else seen, running)
 
     def load(self, folder: Path, files: Files, timeout_s: int | None) -> None:
         """Reload until there is nothing left to do, which is asked anew: the exit code says nothing about that."""
@@ -135,9 +142,6 @@ class Frr(Daemon):
     def _show_running(self) -> Done:
         return self._vtysh("show running-config no-header")
 
-    def _running(self) -> str:
-        return digest({"": self._show_running().out})
-
     def snapshot(self) -> str | None:
         """Return the running configuration."""
         done = self._show_running()
@@ -148,7 +152,7 @@ class Frr(Daemon):
 
     def note(self) -> Doc:
         """Return the digest of what runs."""
-        return {"running": self._running()}
+        return {"running": digest({"": self._show_running().out})}
 
     def _json(self, command: str) -> Any:
         try:

@@ -63,8 +63,9 @@ class Questions:
             bird = isinstance(self.daemon, Bird)
             found = self.router.differences(wanted, folder, {}, daemon=not bird)
         else:
-            found = self.router.drift(state, files)
-            self.settlement.remember_comparison()
+            drift = self.router.drift(state)
+            files, found = drift.files, drift.parts
+            self.settlement.remember(drift)
         return {
             "same": not found,
             "differences": [{**item, "side": "running"} for item in found],

@@ -7,9 +7,10 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from .bird import Bird
-from .daemon import Daemon
+from .daemon import Daemon, Difference
 from .files import digest, read_text, write_file
 from .frr import Frr
 from .kernel import Addresses, Rules, Sysctl
@@ -24,6 +25,16 @@ LINUX_FILES = ("addresses.batch", "rules6.batch", "sysctl.conf", "nftables.conf"
 DAEMONS: dict[str, Callable[[Machine], Daemon]] = {"frr": Frr, "bird": Bird}
 
 
+class Drift(NamedTuple):
+    """What runs against the files that a router starts with."""
+
+    files: Files
+    parts: list[Doc]
+    """{"file", "diff"} for each file that does not hold."""
+    daemon: Difference
+    """The daemon's part of it."""
+
+
 class Router:
     """One router: its files, its daemon, and the change that it is in."""
 
@@ -35,8 +46,6 @@ class Router:
             raise Refused("old", "neither FRR nor BIRD is installed here")
         self.daemon = DAEMONS[platform](machine)
         self.name = str(self.description.get("name") or socket.gethostname().partition(".")[0])
-        self.learned: Doc = {}
-        """What the last search for drift would note, so that the next one is a fast one."""
         self.sysctl = Sysctl(machine)
         self.addresses = Addresses(machine)
         self.rules = Rules(machine)
@@ -85,30 +94,34 @@ class Router:
 
     def differences(self, files: Files, folder: Path, noted: Doc, *, daemon: bool = True) -> list[Doc]:
         """Return what runs against some files, part by part, as {"file", "diff"}."""
+        answer = self._ask_daemon(files, folder, noted) if daemon else Difference()
+        return self._parts(files, answer)
+
+    def _ask_daemon(self, files: Files, folder: Path, noted: Doc) -> Difference:
+        return self.daemon.difference(files, folder, noted) if self.daemon.main in files else Difference()
+
+    def _parts(self, files: Files, daemon: Difference) -> list[Doc]:
         parts: list[tuple[str, Callable[[], str]]] = [
             ("sysctl.conf", lambda: self.sysctl.difference(files["sysctl.conf"])),
             ("addresses.batch", lambda: self.addresses.difference(files["addresses.batch"])),
             ("rules6.batch", lambda: self.rules.difference(files["rules6.batch"])),
             ("nftables.conf", lambda: self.filter.difference(files["nftables.conf"])),
+            (self.daemon.main, lambda: daemon.text),
         ]
-        if daemon:
-            parts.append((self.daemon.main, lambda: self.daemon.difference(files, folder, noted)))
         found = [(name, compare()) for name, compare in parts if name in files]
         return [{"file": name, "diff": mask(diff)} for name, diff in found if diff]
 
-    def drift(self, state: Doc, files: Files) -> list[Doc]:
+    def drift(self, state: Doc) -> Drift:
         """Return what runs against the start-up files. A drained daemon differs on purpose."""
-        found = self.differences(files, self.daemon.folder, state["noted"], daemon=not state["drained"])
-        self.learned, self.daemon.same = self.daemon.same, {}
-        return found
+        files = self.startup()
+        answer = Difference() if state["drained"] else self._ask_daemon(files, self.daemon.folder, state["noted"])
+        return Drift(files, self._parts(files, answer), answer)
 
-    def describe(self, state: Doc, files: Files, folder: Path) -> Doc:
-        """Return what a change would do."""
-        now = self.startup()
-        drift = self.drift(state, now)
-        main = self.daemon.main
-        moved = now.get(main) != files.get(main) or any(item["file"] == main for item in drift)
-        delta = self.daemon.delta(folder) if moved and isinstance(self.daemon, Frr) else ""
+    def describe(self, drift: Drift, files: Files, folder: Path) -> Doc:
+        """Return what a change would do to a router that has just been searched for drift."""
+        now, main = drift.files, self.daemon.main
+        moved = now.get(main) != files.get(main) or drift.daemon.text
+        delta = self.daemon.delta(folder, drift.daemon.running) if moved and isinstance(self.daemon, Frr) else ""
         names = [name for name in self.file_names if now.get(name, "") != files.get(name, "")]
         before = sessions_defined(now.get(main, ""), self.daemon.platform)
         after = sessions_defined(files.get(main, ""), self.daemon.platform)
@@ -118,7 +131,7 @@ class Router:
             "running": mask(delta),
             "restarts": self.daemon.at_next_start(now, files) if "daemons" in names or "envvars" in names else [],
             "resets": sorted(neighbor for neighbor in before if after.get(neighbor) != before[neighbor]),
-            "drift": drift,
+            "drift": drift.parts,
         }
 
     def check_files(self, folder: Path, files: Files) -> None:

@@ -7,7 +7,7 @@ import contextlib
 from .files import digest
 from .machine import START_LIMIT_S, Doc
 from .refused import Refused
-from .router import Router
+from .router import Drift, Router
 from .store import Store
 
 UNDRAINED = {"drained": False, "drained_for": "", "drained_until": None}
@@ -44,9 +44,9 @@ class Settlement:
             self.restore(state, pending.get("abandon") or "the guard of the change was killed")
         return self.store.read()
 
-    def remember_comparison(self) -> None:
+    def remember(self, drift: Drift) -> None:
         """Note that the router runs what it starts with, if that was just found; this alone takes the lock itself."""
-        learned = self.router.learned
+        learned = drift.daemon.note
         if not learned:
             return
         # What cannot be noted is found out again the next time.

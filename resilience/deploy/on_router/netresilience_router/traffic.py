@@ -33,7 +33,7 @@ class Traffic:
             folder = self.store.folder / "history" / str(confirmed.get("change")) / "drained"
             if not folder.is_dir():
                 return {"drained": False}
-            if self.router.drift(state, self.router.startup()):
+            if self.router.drift(state).parts:
                 raise Refused("failed", "what runs is not what the router starts with")
             until = self.machine.clock() + deadline_s if change else None
             state.update(drained=True, drained_for=change, drained_until=until)

@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_is_no_change_by_hand(machine: BirdMachine, set_s: f
     machine.now += 60
     machine.set_s = set_s
 
-    assert bird.difference(FILES, machine.root / "staged", noted) == ""
+    assert bird.difference(FILES, machine.root / "staged", noted).text == ""
 
 
 def test_a_configuration_that_somebody_loads_is_seen(machine: BirdMachine) -> None:
@@ -68,7 +68,7 @@ def test_a_configuration_that_somebody_loads_is_seen(machine: BirdMachine) -> No
     noted = {"files": digest(FILES), **bird.note()}
     machine.read, machine.now = 5_030, 5_060
 
-    assert bird.difference(FILES, bird.folder, noted) == (
+    assert bird.difference(FILES, bird.folder, noted).text == (
         "-what was loaded for a deployment\n+BIRD read somebody else's configuration 30 s ago"
     )
 
