@@ -13,7 +13,7 @@ import rustworkx as rx
 
 from resilience.analysis.clock import Cause
 from resilience.analysis.course import Course, Moment
-from resilience.analysis.forwarding import Packet, onward, steps_at
+from resilience.analysis.forwarding import End, Packet, Steps, onward, steps_at
 
 
 class Circle(NamedTuple):
@@ -41,7 +41,7 @@ def last_circle(course: Course, starts: tuple[str, ...], packet: Packet) -> Circ
         nodes = sorted(graph[number] for number in part)
         causes = [cause for node in nodes if (cause := changing.ended_by(node)) is not None]
         if len(nodes) > 1 and causes:
-            circles.append(Circle(tuple(nodes), max(causes, key=lambda cause: cause.at_ms)))
+            circles.append(Circle(tuple(nodes), max(causes, key=_time)))
     return max(circles, key=lambda circle: circle.ended_by.at_ms, default=None)
 
 
@@ -72,17 +72,33 @@ class _Changing:
         return self._seen[node]
 
     def _look(self, node: str) -> tuple[tuple[str, ...], Cause | None]:
+        first = node in self._starts
         view = Moment(self._course, 0.0)
-        before = steps_at(view, node, self._packet, first=node in self._starts)
+        before = steps_at(view, node, self._packet, first=first)
         found = dict.fromkeys(onward(view, node, before, self._packet))
-        last = None
-        for cause in self._causes.get(node, ()):
+        causes = self._causes.get(node, [])
+        last = causes[-1] if causes and self._falls_back(node, before) else None
+        for cause in causes:
             view = Moment(self._course, cause.at_ms)
-            steps = steps_at(view, node, self._packet, first=node in self._starts)
+            steps = steps_at(view, node, self._packet, first=first)
             if steps != before:
-                before, last = steps, cause
+                before, last = steps, max(cause, last or cause, key=_time)
                 found |= dict.fromkeys(onward(view, node, steps, self._packet))
         if last is not None:
             # News of several lost links comes one by one: what is left of a way meanwhile may lead to any neighbour.
             found |= dict.fromkeys(self._course.detours(node))
         return tuple(found), last
+
+    def _falls_back(self, node: str, at_once: Steps) -> bool:
+        """Say whether a kernel is left with a way that it did not use: its daemons may still find the former one again.
+
+        What is left of equal ways stays the best of them, whatever half of the news says.
+        """
+        usual = steps_at(self._course.world.whole, node, self._packet, first=node in self._starts)
+        if isinstance(at_once, End):
+            return False
+        return isinstance(usual, End) or not set(at_once) <= set(usual)
+
+
+def _time(cause: Cause) -> float:
+    return cause.at_ms

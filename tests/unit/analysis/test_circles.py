@@ -12,9 +12,9 @@ from resilience.analysis import predict
 from resilience.analysis.circles import last_circle
 from resilience.analysis.clock import Pace
 from resilience.analysis.constants import BIRD
-from resilience.analysis.course import Course
+from resilience.analysis.course import Course, Moment
 from resilience.analysis.damage import damage_of_failure
-from resilience.analysis.forwarding import End, trace
+from resilience.analysis.forwarding import End, steps_at, trace
 from resilience.analysis.igp import Igp
 from resilience.analysis.paths import packet_of
 from resilience.analysis.promises import _faster
@@ -22,7 +22,7 @@ from resilience.analysis.propagation import Selected
 from resilience.analysis.route import Destination
 from resilience.analysis.world import world_of
 from resilience.model.journal import Way
-from resilience.model.network import Link, Network, Platform, Provider, Router, Site, Uplink
+from resilience.model.network import Accept, Link, Network, Platform, Provider, Router, Site, Uplink
 from resilience.model.plan import Failure, FailureKind, Flow, Plan
 from tests.support.analysis_networks import ANY_ONE, AT, PREFIXES, plan_of
 
@@ -144,6 +144,48 @@ def test_a_prediction_leaves_time_for_circles_and_says_between_whom() -> None:
 
     assert "go round between r2, r3, r4, r5 (RFC 5715)" in found.because[-1]
     assert sum(highs) == found.high_ms > 2 * BIRD.originate_lsa.high_ms
+
+
+@cache
+def stub() -> Plan:
+    """Three routers in a triangle and one behind it; all of a provider at `out`, a mere default at `far`."""
+    ends = [("here", "out"), ("beside", "out"), ("beside", "here"), ("far", "here")]
+    names = ("here", "out", "beside", "far")
+    return plan_of(
+        Network(
+            name="stub",
+            file="network.yaml",
+            asn=64500,
+            prefixes=PREFIXES,
+            sites={name: Site(name=name) for name in names},
+            routers={name: Router(name=name, site=name, platform=Platform.FRR, at=AT) for name in names},
+            links={"-".join(two): Link(name="-".join(two), ends=two, capacity_bps=10**10, at=AT) for two in ends},
+            providers={
+                "alpha": Provider(name="alpha", asn=64496, at=AT),
+                "beta": Provider(name="beta", asn=64497, at=AT),
+            },
+            uplinks={
+                "wide": Uplink(name="wide", router="out", provider="alpha", rank=1, at=AT),
+                "thin": Uplink(name="thin", router="far", provider="beta", rank=1, accept=Accept.DEFAULT, at=AT),
+            },
+            objectives=(ANY_ONE,),
+        )
+    )
+
+
+def test_a_kernel_that_has_another_way_at_once_may_be_told_of_the_lost_one_again() -> None:
+    """Its own link to `out` is gone, and the default leads to `far`; until `beside` says so too, `out` seems near."""
+    course = Course(world_of(stub()), damage_of_failure(stub(), failure("router out")), Pace.SLOWEST)
+    flows = (flow for planned in stub().objectives for flow in planned.flows)
+    flow = next(flow for flow in flows if flow.name == "user-here to internet-1 ipv4 udp")
+    packet = packet_of(flow, Way.FORWARD)
+
+    assert steps_at(course.world.whole, "here", packet, first=False) != steps_at(
+        Moment(course, 0), "here", packet, first=False
+    )
+    circle = last_circle(course, flow.source.nodes, packet)
+    assert circle is not None
+    assert {"beside", "here"} <= set(circle.nodes)
 
 
 def test_the_remedy_for_a_circle_is_a_quicker_neighbour() -> None:
