@@ -22,6 +22,7 @@ from typing import Final
 
 from resilience.errors import LabError, UsageError
 from resilience.lab.clab.removal import holds_containers, remove_containers
+from resilience.lab.guests import find_guests
 
 STATE_SCHEMA: Final = "resilience/lab@1"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -215,7 +216,7 @@ def _is_owned(folder: LabFolder) -> bool:
 
 
 def remove(folder: LabFolder) -> None:
-    """End a lab's keeper, and with it all that the lab is made of; then remove its folder.
+    """End a lab's keeper, and with it all that the lab is made of, and whom it has as guests; then remove its folder.
 
     LabError: containers stay. Then so does the folder, for whoever tries again.
     """
@@ -225,8 +226,12 @@ def remove(folder: LabFolder) -> None:
         with suppress(LabError):
             end_process(keeper, how=signal.SIGTERM, patience_s=_CONTAINERS_LIMIT_S)
     if keeper is not None:
-        with suppress(LabError):
-            end_process(keeper)
+        namespaces = keeper.alive() and not folder.has_containers
+        guests = [Process.of(pid) for pid in find_guests(keeper.pid)] if namespaces else []
+        for process in (keeper, *guests):
+            with suppress(LabError):
+                if process is not None:
+                    end_process(process)
     if folder.has_containers:
         remove_containers(folder.path)
     shutil.rmtree(folder.path, ignore_errors=True)

@@ -352,3 +352,19 @@ def test_mistakes_on_the_command_line_say_what_would_be_right(intent: Path) -> N
         assert "is not broken" in command("lab", "heal", "tiny-lab", "fibre").stderr
     finally:
         assert command("lab", "down", "tiny-lab").returncode == 0
+
+
+def test_what_somebody_started_by_hand_goes_with_the_lab(intent: Path) -> None:
+    """A daemon of a lesson, say; nothing else of this machine does."""
+    assert command("lab", "up", str(intent)).returncode == 0
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            told = command("lab", "exec", "tiny-lab", "gw", "--", "sh", "-c", "setsid sleep 60 >&- 2>&- & echo $!")
+            guest = Process.of(int(told.stdout))
+            assert guest is not None
+            assert command("lab", "down", "tiny-lab").returncode == 0
+            assert not guest.alive()
+            assert other.poll() is None
+        finally:
+            other.kill()
+            command("lab", "down", "tiny-lab")
