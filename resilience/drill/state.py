@@ -19,6 +19,7 @@ from resilience.model.plan import Plan
 _DAEMON = " routing daemon"
 _OSPF = " ospf"
 _TO_A_LINK = " ospf, to a link"
+_OUR_OWN = " bgp, a prefix of ours"
 _REST_S = 5.0
 """MinLSInterval (RFC 2328 appendix B): a router that has just told of its links tells of the next change only after it.
 What fails sooner is not one failure but the second of two. And longer than the steps of a routing daemon that starts
@@ -55,10 +56,12 @@ class State:
 
         Which of several equally good ways OSPF keeps depends on the order in which it heard of them; every route is
         there. And nothing but a ping goes to the network of a link, as next hops of IPv6 are link-local and sessions
-        run between loopbacks: FRR's ospf6d 8.4 can lose that route for good (docs/explanation/failover.md).
+        run between loopbacks: FRR's ospf6d 8.4 can lose that route for good (docs/explanation/failover.md). Our own
+        prefix as a whole is for addresses that nobody has: a router that lacked it, and has it now, has lost nothing.
         """
         return all(
             subject.endswith(_TO_A_LINK)
+            or (subject not in self.facts and subject.endswith(_OUR_OWN))
             or (subject in self.facts and subject in later.facts and subject.endswith(_OSPF))
             for subject in dict.fromkeys((*self.facts, *later.facts))
             if self.facts.get(subject) != later.facts.get(subject)
@@ -121,13 +124,17 @@ class Observer:
         dump = dump_kernel_routes(self._lab, node)
         before, facts = self._seen.get(node, (None, {}))
         if dump != before:
-            facts = {f"{node} route {self._name(route)}": _tell(route) for route in dump.routes()}
+            facts = {f"{node} route {self._name(node, route)}": _tell(route) for route in dump.routes()}
             self._seen[node] = (dump, facts)
         return facts
 
-    def _name(self, route: KernelRoute) -> str:
-        to_a_link = route.protocol == "ospf" and route.prefix in self._links
-        return f"{route.prefix} table {route.table} metric {route.metric} {route.protocol}{', to a link' * to_a_link}"
+    def _name(self, node: str, route: KernelRoute) -> str:
+        kind = route.protocol
+        if kind == "ospf" and route.prefix in self._links:
+            kind = _TO_A_LINK.strip()
+        if kind == "bgp" and route.prefix in self._plan.network.prefixes and self._plan.nodes[node].managed:
+            kind = _OUR_OWN.strip()
+        return f"{route.prefix} table {route.table} metric {route.metric} {kind}"
 
     def _protocols(self, node: str) -> dict[str, str]:
         try:

@@ -18,6 +18,7 @@ from tests.support.lab_networks import SMALL, plan_from
 
 WAY = "gw route 192.0.2.0/24 table 254 metric 20 ospf"
 LINK = "gw route 2001:db8::/127 table 254 metric 20 ospf, to a link"
+OURS = "gw route 2001:db8:6400::/40 table 254 metric 20 bgp, a prefix of ours"
 BGP = "gw route 0.0.0.0/0 table 254 metric 20 bgp"
 
 
@@ -31,6 +32,10 @@ BGP = "gw route 0.0.0.0/0 table 254 metric 20 bgp"
         ({LINK: "a"}, {LINK: "b"}, True),
         ({LINK: "a"}, {}, True),
         ({}, {LINK: "a"}, True),
+        ({}, {OURS: "a"}, True),
+        ({OURS: "a"}, {}, False),
+        ({OURS: "a"}, {OURS: "b"}, False),
+        ({}, {BGP: "a"}, False),
         ({BGP: "a"}, {BGP: "b"}, False),
         ({LINK: "a", BGP: "a"}, {BGP: "b"}, False),
         ({"gw OSPF ipv6 on ln": "full"}, {}, False),
@@ -80,6 +85,26 @@ def test_networks_of_links_are_told_apart(tmp_path: Path, monkeypatch: pytest.Mo
         f"r1 route {link6.network} table 254 metric 20 ospf, to a link"
     ]
     assert len(facts) == len(routes)
+
+
+def test_prefixes_of_ours_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where BGP brings them to a router of ours: not a part of one, and not what others hear of us."""
+    plan, _ = plan_from(SMALL, tmp_path)
+    ours = plan.network.prefixes[0]
+    part = next(ours.subnets())
+
+    class Dump:
+        def routes(self) -> list[KernelRoute]:
+            return [_route(str(ours), "bgp"), _route(str(part), "bgp"), _route(str(ours), "static")]
+
+    monkeypatch.setattr(state, "dump_kernel_routes", lambda _lab, _node: Dump())
+    observer = Observer(cast("Any", None), plan)
+    outside = next(node.name for node in plan.nodes.values() if not node.managed and node.asn is not None)
+
+    assert [subject for subject in observer._routes("r1") if subject.endswith("of ours")] == [
+        f"r1 route {ours} table 254 metric 20 bgp, a prefix of ours"
+    ]
+    assert not [subject for subject in observer._routes(outside) if subject.endswith("of ours")]
 
 
 def test_routes_are_read_again_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
