@@ -89,6 +89,9 @@ def _be(code: CodeType, argv: list[str], environment: Mapping[str, str], out: in
                     os.close(file)
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
         sys.stdout, sys.stderr = (os.fdopen(file, "w", encoding="utf-8", closefd=False) for file in (1, 2))
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):  # ours, and none of its business
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = argv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,16 @@ def test_it_does_not_hold_a_lock_of_ours(tmp_path: Path) -> None:
         # 3 is the folder that it lists, or the file that it writes.
         assert {int(file) for file in seen.read_text(encoding="utf-8").split()} <= {0, 1, 2, 3, 4}
         assert lock.fileno() > 2
+
+
+def test_a_signal_is_not_handled_by_us_in_it(tmp_path: Path) -> None:
+    """As in a program that was started: it ends by the signal."""
+    former = signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+    try:
+        argv = [write(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")]
+        assert run_script(argv, ENVIRONMENT, 60) == (-signal.SIGTERM, "", "")
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def test_a_text_in_memory_can_be_read_by_others(tmp_path: Path) -> None:
