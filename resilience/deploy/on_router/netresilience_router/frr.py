@@ -74,7 +74,9 @@ class Frr(Daemon):
         if dead:
             return Difference("\n".join(f"-{name} runs\n+{name} does not run" for name in dead))
         # Read once: what somebody changes while it is compared must not be noted as the same.
-        running = self._show_running().out
+        shown = self._show_running()
+        # Half of an answer would look like lines that somebody took away; frr-reload.py says what is wrong then.
+        running = shown.out if shown.code == 0 else ""
         seen = {"files": digest({"frr.conf": files["frr.conf"]}), "running": digest({"": running})}
         if noted == seen:
             return Difference(running=running)

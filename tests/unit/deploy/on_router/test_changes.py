@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from resilience.deploy.on_router.netresilience_router.boot import boot
+from resilience.deploy.on_router.netresilience_router.machine import Done
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, OLD, FakeGuard, FakeMachine, Process, bundle
 
@@ -308,6 +309,22 @@ def test_drift_is_shown_for_each_part(process: Process, machine: FakeMachine) ->
     assert [item["file"] for item in found["differences"]] == ["sysctl.conf", "addresses.batch", "frr.conf"]
     assert "-192.0.2.2/31 dev eth0\n+203.0.113.1/24 dev eth0" in found["differences"][1]["diff"]
     assert "geheim" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_only_a_whole_answer_of_vtysh_is_compared(
+    process: Process, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """What a daemon that just ended did not tell is not what somebody took away: frr-reload.py asks, and says so."""
+    plain = machine.run
+
+    def run(argv: Sequence[str], stdin: str = "", timeout_s: float = 120) -> Done:
+        done = plain(argv, stdin, timeout_s)
+        return Done(code, done.out[:20], "") if "show running-config no-header" in argv else done
+
+    monkeypatch.setattr(machine, "run", run)
+    process.questions.check()
+    assert ["--input" in line for line in machine.ran if " --test " in line] == [code == 0]
 
 
 def test_a_rule_comes_with_a_change_and_goes_with_it(
