@@ -228,7 +228,8 @@ def remove(folder: LabFolder) -> None:
     if keeper is not None:
         namespaces = keeper.alive() and not folder.has_containers
         guests = [Process.of(pid) for pid in find_guests(keeper.pid)] if namespaces else []
-        for process in (keeper, *guests):
+        # The keeper last: only it says who they are, to whoever does this again after an interruption.
+        for process in (*guests, keeper):
             with suppress(LabError):
                 if process is not None:
                     end_process(process)
