@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 
@@ -29,33 +29,36 @@ from tests.support.analysis_networks import ANY_ONE, AT, PREFIXES, plan_of
 NAMES = ("r1", "r2", "r3", "r4", "r5")
 
 
-@cache
-def ring() -> Plan:
-    """Five routers in a circle, every second one on BIRD; the way out is at r1, the second best at r3."""
-    ends = list(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
+def plan_with(platforms: Mapping[str, Platform], ends: Sequence[tuple[str, str]], *uplinks: Uplink) -> Plan:
+    """Return a plan of routers in sites of their own, links between them, and uplinks to two providers."""
     return plan_of(
         Network(
-            name="ring",
+            name="circles",
             file="network.yaml",
             asn=64500,
             prefixes=PREFIXES,
-            sites={name: Site(name=name) for name in NAMES},
+            sites={name: Site(name=name) for name in platforms},
             routers={
-                name: Router(name=name, site=name, platform=(Platform.FRR, Platform.BIRD)[number % 2], at=AT)
-                for number, name in enumerate(NAMES)
+                name: Router(name=name, site=name, platform=platform, at=AT) for name, platform in platforms.items()
             },
             links={"-".join(two): Link(name="-".join(two), ends=two, capacity_bps=10**10, at=AT) for two in ends},
             providers={
                 "alpha": Provider(name="alpha", asn=64496, at=AT),
                 "beta": Provider(name="beta", asn=64497, at=AT),
             },
-            uplinks={
-                "west": Uplink(name="west", router="r1", provider="alpha", rank=1, at=AT),
-                "east": Uplink(name="east", router="r3", provider="beta", rank=2, at=AT),
-            },
+            uplinks={uplink.name: uplink for uplink in uplinks},
             objectives=(ANY_ONE,),
         )
     )
+
+
+@cache
+def ring() -> Plan:
+    """Five routers in a circle, every second one on BIRD; the way out is at r1, the second best at r3."""
+    platforms = {name: (Platform.FRR, Platform.BIRD)[number % 2] for number, name in enumerate(NAMES)}
+    west = Uplink(name="west", router="r1", provider="alpha", rank=1, at=AT)
+    east = Uplink(name="east", router="r3", provider="beta", rank=2, at=AT)
+    return plan_with(platforms, list(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True)), west, east)
 
 
 def failure(element: str) -> Failure:
@@ -150,27 +153,10 @@ def test_a_prediction_leaves_time_for_circles_and_says_between_whom() -> None:
 def stub() -> Plan:
     """Three routers in a triangle and one behind it; all of a provider at `out`, a mere default at `far`."""
     ends = [("here", "out"), ("beside", "out"), ("beside", "here"), ("far", "here")]
-    names = ("here", "out", "beside", "far")
-    return plan_of(
-        Network(
-            name="stub",
-            file="network.yaml",
-            asn=64500,
-            prefixes=PREFIXES,
-            sites={name: Site(name=name) for name in names},
-            routers={name: Router(name=name, site=name, platform=Platform.FRR, at=AT) for name in names},
-            links={"-".join(two): Link(name="-".join(two), ends=two, capacity_bps=10**10, at=AT) for two in ends},
-            providers={
-                "alpha": Provider(name="alpha", asn=64496, at=AT),
-                "beta": Provider(name="beta", asn=64497, at=AT),
-            },
-            uplinks={
-                "wide": Uplink(name="wide", router="out", provider="alpha", rank=1, at=AT),
-                "thin": Uplink(name="thin", router="far", provider="beta", rank=1, accept=Accept.DEFAULT, at=AT),
-            },
-            objectives=(ANY_ONE,),
-        )
-    )
+    platforms = dict.fromkeys(("here", "out", "beside", "far"), Platform.FRR)
+    wide = Uplink(name="wide", router="out", provider="alpha", rank=1, at=AT)
+    thin = Uplink(name="thin", router="far", provider="beta", rank=1, accept=Accept.DEFAULT, at=AT)
+    return plan_with(platforms, ends, wide, thin)
 
 
 def test_a_kernel_that_has_another_way_at_once_may_be_told_of_the_lost_one_again() -> None:
