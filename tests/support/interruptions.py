@@ -1,4 +1,4 @@
-"""The matrix of interruptions: what happens, at which step, on which platform."""
+"""The matrix of interruptions: what happens, at which step, on which platform; and where a daemon refuses a line."""
 
 from __future__ import annotations
 
@@ -81,6 +81,9 @@ class Cell:
 
 
 MATRIX: Final = tuple(Cell(platform, kind, point) for platform in PLATFORMS for kind in Kind for point in POINTS)
+REFUSALS: Final = tuple((platform, router) for platform in PLATFORMS for router in ("r2", "r3"))
+"""Whose daemon refuses a line of its file: that happens at one step only, in the first wave or in the second."""
+ALL: Final = len(MATRIX) + len(REFUSALS)
 
 
 def cells() -> tuple[Cell, ...]:

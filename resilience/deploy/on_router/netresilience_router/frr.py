@@ -21,6 +21,8 @@ from .refused import Refused
 
 RELOADS = 3
 """frr-reload.py is not atomic, and takes two rounds where lines depend on each other."""
+NAMED = 3
+"""So many refused lines are named, and the others counted."""
 EXCHANGE_LIMIT_S = 600
 """bgpd takes some 3 ms for a line of a policy, and a router with many sessions has tens of thousands."""
 
@@ -91,14 +93,13 @@ class Frr(Daemon):
                 self._start(name, options)
         self._exchange_policies(files["frr.conf"])
         argv = [self.programs + "/frr-reload.py", "--reload", "--stdout", "--confdir", str(folder)]
-        said, left = "", ""
+        left, done = "", Done(0, "", "")
         for _round in range(RELOADS):
             done = self.machine.run([*argv, str(folder / "frr.conf")])
-            said = "; ".join(line for line in done.out.splitlines() if "Failed" in line or "ERROR" in line) or done.err
             left = self.delta(folder)
             if not left:
                 return
-        raise Refused("failed", "frr.conf was not taken whole: {}".format(f"{mask(said)[-500:]} {mask(left)[:500]}"))
+        raise Refused("failed", "frr.conf was not taken whole; " + tell_refusal(left, done))
 
     def _exchange_policies(self, wanted: str) -> None:
         """Change policies so that no session runs one that is half written; what vtysh refuses, frr-reload.py tells."""
@@ -189,3 +190,28 @@ class Frr(Daemon):
         full = [n for group in (four.values() if isinstance(four, dict) else ()) for n in group]
         states = [str(n.get("nbrState", n.get("state", ""))) for n in full] + [str(n.get("state", "")) for n in six]
         return {"sessions": sessions, "bfd": bfd, "ospf": {"neighbors": sum(s.startswith("Full") for s in states)}}
+
+
+def tell_refusal(left: str, done: Done) -> str:
+    """Return which lines FRR has not taken, each with the sections it stands in, and FRR's reasons, without passwords.
+
+    `left`: what frr-reload.py would still delete and add. `done`: its last attempt, in whose output vtysh repeats what
+    daemons say, after a percent sign and without the line that they mean.
+    """
+    # Before lines are joined: a password goes to the end of its line.
+    lines = [f"`{line}`" for line in _in_sections(mask(left)) if line not in ("Lines To Delete", "Lines To Add")]
+    more = [f"{len(lines) - NAMED} more"] if len(lines) > NAMED else []
+    told = [line[2:].strip() for line in mask(done.out).splitlines() if line.startswith("% ")]
+    says = "; ".join(line for line in dict.fromkeys(told) if "Can't open" not in line) or done.words[-500:]
+    return f"not taken: {', '.join([*lines[:NAMED], *more])}. FRR says: {says}"
+
+
+def _in_sections(text: str) -> list[str]:
+    """Return the last line of each block, after the lines that it is indented below."""
+    blocks: list[list[str]] = []
+    for line in text.splitlines():
+        if line.startswith(" ") and blocks:
+            blocks[-1].append(line.strip())
+        elif line.strip():
+            blocks.append([line.strip()])
+    return [" / ".join(block) for block in blocks]
