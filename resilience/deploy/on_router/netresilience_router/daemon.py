@@ -17,6 +17,8 @@ class Difference(NamedTuple):
     """What to note if a slow comparison has found the same, so that the next one is fast."""
     running: str | None = None
     """What runs, where that was read."""
+    dead: bool = False
+    """A daemon that should run does not: that is all of the difference, and loading starts it."""
 
 
 class Daemon:

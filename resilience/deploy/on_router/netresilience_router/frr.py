@@ -17,10 +17,13 @@ from .files import digest, read_text
 from .machine import POLL_S, START_LIMIT_S, Doc, Done, Files, in_memory
 from .masking import mask
 from .policies import exchange
+from .process import to_stay
 from .refused import Refused
 
 RELOADS = 3
 """frr-reload.py is not atomic, and takes two rounds where lines depend on each other."""
+OF_THE_KERNEL = ("ip forwarding", "no ip forwarding", "ipv6 forwarding", "no ipv6 forwarding")
+"""zebra shows what the kernel is set to, whatever its file says. That setting is one of sysctl.conf, and seen there."""
 NAMED = 3
 """So many refused lines are named, and the others counted."""
 EXCHANGE_LIMIT_S = 600
@@ -66,7 +69,8 @@ class Frr(Daemon):
         own_name = f"no hostname {socket.gethostname()}"
         lines = [line.rstrip() for line in done.out.splitlines()]
         # vtysh shows the machine's name beside the router's: nothing that could be deleted.
-        kept = [line for line in lines if line and line != own_name and not line.startswith("====")]
+        not_told = ("", own_name, *OF_THE_KERNEL)
+        kept = [line for line in lines if line not in not_told and not line.startswith("====")]
         real = [line for line in kept if line not in ("Lines To Delete", "Lines To Add")]
         return "\n".join(kept) if real else ""
 
@@ -74,7 +78,7 @@ class Frr(Daemon):
         """Return what frr-reload.py would do; it is asked only if the running text is not the one noted."""
         dead = [name for name in self._wanted(files) if not self._alive(name)]
         if dead:
-            return Difference("\n".join(f"-{name} runs\n+{name} does not run" for name in dead))
+            return Difference("\n".join(f"-{name} runs\n+{name} does not run" for name in dead), dead=True)
         # Read once: what somebody changes while it is compared must not be noted as the same.
         shown = self._show_running()
         # Half of an answer would look like lines that somebody took away; frr-reload.py says what is wrong then.
@@ -128,7 +132,7 @@ class Frr(Daemon):
 
     def _start(self, name: str, options: list[str]) -> None:
         """Start one more daemon beside those that run: their sessions need not be reset for it."""
-        done = self.machine.run([self.programs + "/" + name, "-d", "-F", "traditional", *options])
+        done = self.machine.run(to_stay([self.programs + "/" + name, "-d", "-F", "traditional", *options]))
         if done.code != 0:
             raise Refused("failed", f"{name} does not start: {done.words}")
         deadline = time.monotonic() + START_LIMIT_S

@@ -6,11 +6,14 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from .refused import Refused
+
+_SYSTEMD = Path("/run/systemd/system")
+"""It is there where systemd runs the machine: sd_booted(3)."""
 
 
 def own_file() -> Path:
@@ -38,11 +41,18 @@ def start_guard(change: str) -> None:
     """Start the guard where nothing that ends this session reaches it."""
     # -I, as on the program's first line: neither a variable nor a folder may slip a module in.
     argv = [sys.executable, "-I", str(own_file()), "watch", change]
-    if Path("/run/systemd/system").is_dir():
-        # A session's processes may be killed with it (KillUserProcesses); those of a unit are not.
-        argv = ["systemd-run", "--quiet", "--collect", f"--unit=netresilience-{change}", *argv]
+    if _SYSTEMD.is_dir():
+        # A session's processes may be killed with it (KillUserProcesses); those of a unit are not. And nobody who stops
+        # the unit kills guard and overseer in one moment.
+        unit = [f"--unit=netresilience-{change}", "--property=KillMode=process"]
+        argv = ["systemd-run", "--quiet", "--collect", *unit, *argv]
     with Path(os.devnull).open("r+b") as null:
         subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/")
+
+
+def to_stay(argv: Sequence[str]) -> list[str]:
+    """Return how a program is run whose children stay: systemd would end them with the unit of the guard."""
+    return [*(["systemd-run", "--scope", "--quiet", "--collect", "--"] if _SYSTEMD.is_dir() else []), *argv]
 
 
 def leave(action: Callable[[], None]) -> NoReturn:

@@ -1,11 +1,15 @@
-"""What FRR refuses is told in a sentence."""
+"""What FRR says of itself and of what it refuses, read right."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from resilience.deploy.on_router.netresilience_router.frr import tell_refusal
-from resilience.deploy.on_router.netresilience_router.machine import Done
+from resilience.deploy.on_router.netresilience_router.frr import Frr, tell_refusal
+from resilience.deploy.on_router.netresilience_router.machine import Done, Machine
 
 ADD = """Lines To Delete
 Lines To Add
@@ -64,3 +68,33 @@ SAYS = """% Can't open configuration file /run/vtysh.conf due to 'No such file o
 def test_lines_that_frr_does_not_take_are_named(left: str, out: str, err: str, told: str) -> None:
     """With the sections they stand in, and once what the daemon says of them."""
     assert tell_refusal(left, Done(1, out, err)) == told
+
+
+class Told(Machine):
+    """A machine on which every program says one thing."""
+
+    def __init__(self, out: str) -> None:
+        super().__init__(Path("/nowhere"))
+        self.out = out
+
+    def run_script(self, argv: Sequence[str], timeout_s: float = 120) -> Done:
+        """Say it."""
+        del argv, timeout_s
+        return Done(0, self.out, "")
+
+
+@pytest.mark.parametrize(
+    ("told", "delta"),
+    [
+        ("Lines To Delete\n===============\nip forwarding\nipv6 forwarding\n", ""),
+        (f"Lines To Delete\n===============\nno hostname {socket.gethostname()}\n", ""),
+        (
+            "Lines To Delete\n===============\nip forwarding\nno ip route 192.0.2.0/24\n",
+            "Lines To Delete\nno ip route 192.0.2.0/24",
+        ),
+    ],
+    ids=["forwarding", "name", "something"],
+)
+def test_what_zebra_tells_of_the_kernel_is_nobodys_change(told: str, delta: str) -> None:
+    """A new machine forwards nothing yet, and FRR shows that beside an empty file."""
+    assert Frr(Told(told)).delta(Path("/nowhere")) == delta

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import resilience
-from resilience.deploy.on_router.netresilience_router.process import check_trusted, own_file, start_guard
+from resilience.deploy.on_router.netresilience_router import process
+from resilience.deploy.on_router.netresilience_router.process import check_trusted, own_file
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from resilience.render import router_program
 
@@ -153,16 +154,25 @@ def test_the_program_knows_its_own_file(program: Path, tmp_path: Path) -> None:
     assert own_file() == SOURCE.parent
 
 
-def test_the_guard_is_the_same_file_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is started by its path, where the first line of the file has no say."""
+@pytest.mark.parametrize("booted", [True, False], ids=["systemd", "another-init"])
+def test_the_guard_is_the_same_file_isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, booted: bool) -> None:
+    """It is started by its path, where the first line of the file has no say; a unit of systemd ends only itself."""
     started: list[list[str]] = []
     monkeypatch.setattr(subprocess, "Popen", lambda argv, **_: started.append(argv))
+    monkeypatch.setattr(process, "_SYSTEMD", tmp_path if booted else tmp_path / "none")
 
-    start_guard("c1")
+    process.start_guard("c1")
 
-    own = [sys.executable, "-I", str(own_file()), "watch", "c1"]
-    assert started[0][-5:] == own
-    assert started[0] == own or started[0][0] == "systemd-run"
+    unit = ["systemd-run", "--quiet", "--collect", "--unit=netresilience-c1", "--property=KillMode=process"]
+    assert started == [[*(unit if booted else []), sys.executable, "-I", str(own_file()), "watch", "c1"]]
+
+
+def test_a_daemon_is_started_where_it_outlives_the_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a unit that has ended systemd ends what is left: bgpd went with the first confirmation."""
+    monkeypatch.setattr(process, "_SYSTEMD", tmp_path)
+    assert process.to_stay(["bgpd", "-d"]) == ["systemd-run", "--scope", "--quiet", "--collect", "--", "bgpd", "-d"]
+    monkeypatch.setattr(process, "_SYSTEMD", tmp_path / "none")
+    assert process.to_stay(["bgpd", "-d"]) == ["bgpd", "-d"]
 
 
 class FakePath:
