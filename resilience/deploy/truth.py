@@ -118,6 +118,8 @@ def _undo_step(router: Router, change: str, recorded: Step) -> Truth | None:
     if pending.change == change + UNDO:
         if pending.phase is Phase.APPLIED:
             router.confirm(pending.change)
+        elif pending.phase is Phase.STAGED:  # whoever began to go back was interrupted
+            router.roll_back(change)
     elif pending.phase in {Phase.STAGED, Phase.APPLYING, Phase.APPLIED}:
         router.roll_back(change)
     return None

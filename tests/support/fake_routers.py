@@ -273,7 +273,7 @@ class FakeRouter:
                     self._restore()
                 self.change = None
                 self.drained = False
-            elif self.change is None and self.confirmed == change and self.before is not None:
+            elif self._can_undo(change) and self.before is not None:
                 self.change, self.who = change + UNDO, "undo"
                 self._run(self.before[1], 60)
             else:
@@ -281,6 +281,10 @@ class FakeRouter:
             return Outcome(change=change, phase=Phase.RESTORED)
 
         return self._ask("roll_back", do)
+
+    def _can_undo(self, change: str) -> bool:
+        begun = self.change == change + UNDO and self.phase is Phase.STAGED
+        return self.confirmed == change and (self.change is None or begun)
 
     def _need(self, change: str, phase: Phase) -> None:
         if self.change != change or self.phase is not phase:

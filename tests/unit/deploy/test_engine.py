@@ -9,6 +9,7 @@ import pytest
 
 from resilience.deploy.driver import FileDiff, Phase
 from resilience.deploy.engine import Deployer
+from resilience.deploy.record import UNDO
 from resilience.deploy.router import Observation
 from resilience.deploy.survey import compare, survey
 from resilience.errors import CouldNotTell, RouterTrouble, UsageError
@@ -382,6 +383,19 @@ def test_going_back_that_cuts_a_router_off_is_not_confirmed(tmp_path: Path) -> N
     assert back.state is DeploymentState.FAILED
     assert world.fleet.routers["r1"].running == NEW
     assert world.fleet.routers["r1"].confirmed == CHANGE
+
+
+def test_a_way_back_that_was_only_written_down_is_gone(tmp_path: Path) -> None:
+    """Somebody's router lost power, or its program was killed, before it ran."""
+    world = make_world(tmp_path, "r1", sees=always_up)
+    world.deploy()
+    router = world.fleet.routers["r1"]
+    router.change, router.phase = CHANGE + UNDO, Phase.STAGED
+
+    back = world.deployer.roll_back(CHANGE)
+
+    assert back.state is DeploymentState.ROLLED_BACK
+    assert router.running == router.startup == OLD
 
 
 def test_a_router_that_went_on_since_is_not_taken_back(tmp_path: Path) -> None:

@@ -126,9 +126,9 @@ class Changes:
         """
         files = self.store.get(self.store.staged(pending["change"]))
         now = self.router.startup()
-        drift = self.router.drift(state).parts
-        if drift and not pending["take_over"]:
-            names = ", ".join(item["file"] for item in drift)
+        drift = self.router.drift(state)
+        if drift.by_hand and not pending["take_over"]:
+            names = ", ".join(item["file"] for item in drift.by_hand)
             raise Refused(
                 "failed",
                 f"what runs is not what the router starts with: {names}",
@@ -137,7 +137,7 @@ class Changes:
         runs = dict(now)
         if "sysctl.conf" in files:
             runs["sysctl.conf"] = self.router.sysctl.snapshot(files["sysctl.conf"])
-        changed = {item["file"] for item in drift}
+        changed = {item["file"] for item in drift.by_hand}
         runs.update(self.router.snapshots(files, now, changed))
         main = self.daemon.main
         if state["drained"] and state.get("drained_for") != pending["change"]:
@@ -147,7 +147,8 @@ class Changes:
         self.store.put(former, {}, "root")
         self.store.put(former / "files", now, self.daemon.user)
         self.store.put(former / "runs", runs, self.daemon.user)
-        return bool(state["drained"]) or main in changed or runs.get(main) != files.get(main)
+        runs_another = drift.daemon.dead or main in changed or runs.get(main) != files.get(main)
+        return bool(state["drained"]) or runs_another
 
     def _drained_text(self, state: Doc) -> str:
         folder = self.store.folder / "history" / state["confirmed"]["change"] / "drained"
@@ -232,14 +233,8 @@ class Changes:
         """Give up a change, however far it has come."""
         with self.store.locked():
             state = self.settlement.settle()
-            pending = state["pending"]
-            confirmed = state["confirmed"] or {}
-            if not pending and confirmed.get("change") == change:
-                undo = self._stage_undo(state, change)
-                back = deadline_s or DEFAULT_DEADLINE_S
-            else:
-                undo = ""
-                back = 0
+            undo = self._undo_of(state, change)
+            if not undo:
                 pending = self._going(state, change)
                 if pending is None:
                     return {
@@ -259,8 +254,28 @@ class Changes:
                 pending["abandon"] = "rolled back on request"
                 self.store.write(state)
         if undo:
-            return self.apply(undo, back, drained=False)
+            return self._run_undo(undo, deadline_s or DEFAULT_DEADLINE_S)
         return self.follow(change, (), LOCK_LIMIT_S)
+
+    def _undo_of(self, state: Doc, change: str) -> str:
+        """Return the change that takes a confirmed one back: staged now, or left by somebody who was interrupted."""
+        pending = state["pending"]
+        if not pending and (state["confirmed"] or {}).get("change") == change:
+            return self._stage_undo(state, change)
+        undo = _name_undo(change)
+        return undo if pending and pending["change"] == undo and pending["phase"] == "staged" else ""
+
+    def _run_undo(self, undo: str, deadline_s: int) -> Doc:
+        """Run the way back. Where it cannot begin it does not stay either, or nobody could begin anything else."""
+        try:
+            return self.apply(undo, deadline_s, drained=False)
+        except Refused:
+            with self.store.locked():
+                state = self.settlement.settle()
+                pending = state["pending"]
+                if pending and pending["change"] == undo and pending["phase"] == "staged":
+                    self.settlement.end(state, "restored", "it could not begin")
+            raise
 
     def _going(self, state: Doc, change: str) -> Doc | None:
         """Return the pending change; None when it has gone already."""
@@ -277,7 +292,7 @@ class Changes:
         files = self.store.get(kept / "former")
         if self.daemon.main not in files:
             raise Refused("failed", f"what change {change} replaced is not kept here any more")
-        undo = f"{change[:59]}-undo"
+        undo = _name_undo(change)
         before = self.store.folder / "history" / str((state["confirmed"] or {}).get("before")) / "drained"
         main = self.daemon.main
         drained = self.store.get(before)
@@ -285,3 +300,7 @@ class Changes:
         state["pending"] = make_pending({"change": undo, "who": f"rollback-of-{change[:40]}", "drained": drained})
         self.store.write(state)
         return undo
+
+
+def _name_undo(change: str) -> str:
+    return f"{change[:59]}-undo"

@@ -34,6 +34,11 @@ class Drift(NamedTuple):
     daemon: Difference
     """The daemon's part of it."""
 
+    @property
+    def by_hand(self) -> list[Doc]:
+        """Return the parts that somebody may have changed: nobody loses what a daemon that has died does not run."""
+        return [part for part in self.parts if not (self.daemon.dead and part["diff"] == self.daemon.text)]
+
 
 class Router:
     """One router: its files, its daemon, and the change that it is in."""

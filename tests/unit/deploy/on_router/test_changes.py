@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from resilience.deploy.on_router.netresilience_router.boot import boot
+from resilience.deploy.on_router.netresilience_router.changes import Changes
+from resilience.deploy.on_router.netresilience_router.frr import Frr
 from resilience.deploy.on_router.netresilience_router.machine import Done
 from resilience.deploy.on_router.netresilience_router.refused import Refused
 from tests.support.on_router import NEW, OLD, FakeGuard, FakeMachine, Process, bundle
@@ -166,6 +168,64 @@ def test_a_confirmed_change_is_undone_by_a_change_of_its_own(
     assert process.router.startup() == NEW
     process.changes.confirm("c1-undo")
     assert process.router.startup() == OLD
+
+
+def test_going_back_that_cannot_begin_keeps_nobody_from_anything(
+    process: Process, guard: FakeGuard, machine: FakeMachine
+) -> None:
+    """What somebody typed in since is not lost unasked; the refusal is all that comes of it."""
+    apply(process, guard)
+    process.changes.confirm("c1")
+    guard.kill()
+    machine.running.write_text(NEW["frr.conf"] + " neighbor 203.0.113.9 remote-as 64599\n", encoding="utf-8")
+
+    drift = refusal(lambda: process.changes.rollback("c1", 30))
+
+    assert "what runs is not what the router starts with: frr.conf" in drift.message
+    assert process.store.read()["pending"] is None
+    assert not list((process.store.folder / "staged").iterdir())
+    process.changes.stage(bundle("c2", OLD, take_over=True))
+
+
+def test_going_back_goes_on_where_somebody_was_interrupted(
+    process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the moment when the way back was written down and the one when it ran."""
+    apply(process, guard)
+    process.changes.confirm("c1")
+    guard.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr(Changes, "apply", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process.changes.rollback("c1", 30)
+    assert process.store.read()["pending"]["change"] == "c1-undo"
+
+    assert process.changes.rollback("c1", 30)["phase"] == "applied"
+    check_runs(machine, OLD)
+
+
+def interrupted(*_: object, **__: object) -> None:
+    """Be ended from outside."""
+    raise KeyboardInterrupt
+
+
+def test_a_daemon_that_has_died_keeps_nobody_from_going_back(
+    process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that somebody typed in is lost with it, and going back starts it."""
+    alive = {"bgpd"}
+    monkeypatch.setattr(Frr, "_wanted", lambda *_: {"bgpd": []})
+    monkeypatch.setattr(Frr, "_alive", lambda _, name: name in alive)
+    monkeypatch.setattr(Frr, "_start", lambda _, name, _options: alive.add(name))
+    apply(process, guard)
+    process.changes.confirm("c1")
+    guard.kill()
+    alive.clear()
+
+    assert process.changes.rollback("c1", 30)["phase"] == "applied"
+
+    assert alive == {"bgpd"}
+    check_runs(machine, OLD)
 
 
 def test_a_change_finds_the_router_busy_with_another_one(process: Process, guard: FakeGuard) -> None:
