@@ -121,6 +121,7 @@ class BirdView:
     """All that `templates/bird` needs."""
 
     banner: tuple[str, ...]
+    raw_banner: tuple[str, ...]
     raw: tuple[str, ...]
     router_id: str
     asn: int | None
@@ -155,7 +156,8 @@ def view_bird(plan: Plan, node: Node, resolve: ResolveSecret) -> BirdView:
     known = frozenset(constant.name for constant in sets)
     bfd = _igp_bfd(node)
     return BirdView(
-        banner=(*banner(node), *raw_banner(node, around, RawPlace.BIRD_CONF)),
+        banner=banner(node),
+        raw_banner=raw_banner(node, around, RawPlace.BIRD_CONF),
         raw=raw_of_router(node, RawPlace.BIRD_CONF),
         router_id=str(node.router_id),
         asn=node.asn,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from resilience.model.configs import ConfigFile, Configs
 from resilience.model.network import Platform
 from resilience.model.plan import Node, Plan, Role
-from resilience.render.bird import BirdView, view_bird
+from resilience.render.bird import view_bird
 from resilience.render.environment import get_template
 from resilience.render.firewall import FirewallSpace, firewall_space, view_firewall
 from resilience.render.frr import view_frr
@@ -54,15 +54,12 @@ def _daemon_files(plan: Plan, node: Node, resolve: ResolveSecret) -> list[Config
             _render("frr/vtysh.conf.j2", "vtysh.conf", view),
         ]
     if node.platform is Platform.BIRD:
-        return _bird_files(view_bird(plan, node, resolve))
+        own = view_bird(plan, node, resolve)
+        return [
+            _render("bird/bird.conf.j2", "bird.conf", own, _DAEMON_MODE),
+            _render("bird/envvars.j2", "envvars", own),
+        ]
     return []
-
-
-def _bird_files(view: BirdView) -> list[ConfigFile]:
-    files = [_render("bird/bird.conf.j2", "bird.conf", view, _DAEMON_MODE)]
-    if view.restarts:
-        files.append(_render("bird/envvars.j2", "envvars", view))
-    return files
 
 
 def _without_replaced(file: ConfigFile, *, raw: bool) -> ConfigFile:

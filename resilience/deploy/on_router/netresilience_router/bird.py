@@ -23,6 +23,7 @@ class Bird(Daemon):
     user = "bird"
     main = "bird.conf"
     names = ("bird.conf", "envvars")
+    needed = "envvars"
     forgets_routes = True
 
     def _birdc(self, *words: str) -> str:
@@ -104,7 +105,7 @@ class Bird(Daemon):
 
     def at_next_start(self, before: Files, after: Files) -> list[str]:
         """Return bird when its options change: they are read at a start only."""
-        return ["bird"] if before.get("envvars", "") != after.get("envvars", "") else []
+        return ["bird"] if _options(before) != _options(after) else []
 
     def observe(self) -> Doc:
         """Read birdc's tables."""
@@ -176,3 +177,8 @@ def _seconds(text: str) -> float:
 
 def _same(one: object, other: float) -> bool:
     return isinstance(one, (int, float)) and abs(one - other) <= _SAME_S
+
+
+def _options(files: Files) -> str:
+    found = re.findall(r"^BIRD_ARGS=(.*)$", files.get("envvars", ""), re.MULTILINE)
+    return found[-1].strip("\"' ") if found else ""

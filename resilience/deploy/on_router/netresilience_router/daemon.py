@@ -29,6 +29,8 @@ class Daemon:
     main = ""
     """The file that is loaded into the running daemon."""
     names: tuple[str, ...] = ()
+    needed = ""
+    """The file of `names` without which the service does not start: no change takes it away."""
     forgets_routes = False
     """It may not calculate routes when a neighbour is back."""
 

@@ -37,6 +37,7 @@ class Frr(Daemon):
     user = "frr"
     main = "frr.conf"
     names = ("frr.conf", "vtysh.conf", "daemons")
+    needed = "daemons"
     programs = "/usr/lib/frr"
 
     def _vtysh(self, command: str) -> Done:

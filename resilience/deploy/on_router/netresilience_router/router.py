@@ -93,7 +93,7 @@ class Router:
                 write_file(
                     self.place(name), files[name], 0o644 if linux else 0o640, "root" if linux else self.daemon.user
                 )
-            else:
+            elif name != self.daemon.needed:
                 with contextlib.suppress(FileNotFoundError):
                     self.place(name).unlink()
 

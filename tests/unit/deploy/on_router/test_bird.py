@@ -11,6 +11,7 @@ import pytest
 from resilience.deploy.on_router.netresilience_router.bird import Bird
 from resilience.deploy.on_router.netresilience_router.files import digest
 from resilience.deploy.on_router.netresilience_router.machine import Done, Machine
+from resilience.deploy.on_router.netresilience_router.router import Router
 
 FILES = {"bird.conf": "router id 192.0.2.1;\n"}
 WALL = datetime(2026, 1, 2, 3, 4, 5, 600_000)  # noqa: DTZ001 - BIRD says no zone
@@ -97,3 +98,34 @@ def test_every_ospf_calculates_its_routes_again(tmp_path: Path) -> None:
     Bird(machine).recalculate()
 
     assert machine.reloaded == ["b_ospf4", "b_ospf6"]
+
+
+STOCK = "BIRD_RUN_USER=bird\nBIRD_RUN_GROUP=bird\n#BIRD_ARGS=\n"
+OURS = "# Read by bird.service.\nBIRD_RUN_USER=bird\nBIRD_RUN_GROUP=bird\nBIRD_ARGS={}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "anew"),
+    [
+        (STOCK, OURS.format(""), []),
+        (STOCK, OURS.format("-R"), ["bird"]),
+        (OURS.format("-R"), OURS.format(""), ["bird"]),
+        ('BIRD_ARGS="-R"\n', OURS.format("-R"), []),
+    ],
+    ids=["the-package's-own", "waits-for-routes", "no-longer", "quoted"],
+)
+def test_bird_starts_anew_for_other_options_only(tmp_path: Path, before: str, after: str, anew: list[str]) -> None:
+    """Not for another comment."""
+    assert Bird(BirdMachine(tmp_path)).at_next_start({"envvars": before}, {"envvars": after}) == anew
+
+
+def test_what_the_service_needs_to_start_is_never_taken_away(tmp_path: Path) -> None:
+    """Without `envvars` Debian's bird.service fails at the next boot."""
+    machine = BirdMachine(tmp_path)
+    (tmp_path / "etc/bird").mkdir(parents=True)
+    for name in ("bird.conf", "envvars"):
+        (tmp_path / "etc/bird" / name).write_text(STOCK, encoding="utf-8")
+
+    Router(machine).install({})
+
+    assert [path.name for path in (tmp_path / "etc/bird").iterdir()] == ["envvars"]
