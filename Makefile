@@ -32,7 +32,7 @@ test-all: ready containers  ## more than everything: every case where `test` tri
 ready: programs lint types build/wheel.stamp  ## all of `test` but pytest itself
 
 test-unit: .venv/dev.stamp  ## what needs neither root nor daemons, against the checkout
-	$(BIN)/pytest -m "not lab and not containers and not daemons and not wheel"
+	$(BIN)/pytest -m "not lab and not containers and not machine and not daemons and not wheel"
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(CODE)
@@ -54,9 +54,10 @@ bench: programs .venv/dev.stamp build/netlab.stamp  ## print the figures; BENCH=
 programs:
 	@PYTHON=$(PYTHON) .ci/install-programs
 
-containers:  ## Docker's daemon, containerlab and the image of routers: what tests on real containers need beyond that
+containers:  ## Docker's daemon, containerlab, the image of routers and a machine with systemd: what some tests need beyond that
 	@.ci/install-containerlab
 	@PYTHON=$(PYTHON) simulations/images/build
+	@simulations/images/build-machine
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -13,6 +13,7 @@ import pytest
 from tests.support.effort import EVERYTHING
 from tests.support.engine import what_is_missing
 from tests.support.interruptions import ALL
+from tests.support.systemd_machine import NSPAWN, machine_file
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -71,7 +72,7 @@ def _turn(item: pytest.Item) -> int:
     """Order the groups: the longest are begun by one worker each, and small ones fill up the end."""
     if _group(item) == CONTAINERS:
         return 0
-    if item.path.name in {"test_proof.py", "test_deploying.py", INTERRUPTIONS}:
+    if item.path.name in {"test_proof.py", "test_deploying.py", "test_on_systemd.py", INTERRUPTIONS}:
         return 1
     return 2 if item.get_closest_marker("lab") or item.get_closest_marker("wheel") else 3
 
@@ -101,9 +102,16 @@ def _lacking(item: pytest.Item) -> str:
         return "needs root" if os.geteuid() else _missing_programs(wanted)
     if item.get_closest_marker("containers"):
         return what_is_missing()
+    if item.get_closest_marker("machine"):
+        return "needs root" if os.geteuid() else _missing_machine()
     if item.get_closest_marker("daemons"):
         return _missing_programs(CHECKERS)
     return ""
+
+
+def _missing_machine() -> str:
+    missing = _missing_programs((NSPAWN, "bird", "birdc", "ssh-keygen"))
+    return missing or ("" if machine_file().exists() else "needs a machine with systemd: run `make containers`")
 
 
 def _missing_programs(names: tuple[str, ...]) -> str:
