@@ -31,7 +31,7 @@ from resilience.render import render_configs
 from tests.support.deploy_desk import Desk, Stepwise, wait_until
 from tests.support.deploy_lab import DESK, INTENTS, DeployLab, change_everything, open_deploy_lab
 from tests.support.intents import write_intents
-from tests.support.interruptions import REFUSALS, Cell, Kind, cells
+from tests.support.interruptions import Cell, Kind, cells, refusals
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -243,6 +243,7 @@ def _let_the_clock_be_set(lab: DeployLab, disk: Path) -> Path:
 
 
 CELLS: Final = cells()
+LINES: Final = refusals()
 
 
 # --- the matrix ----------------------------------------------------------------------------------------------------
@@ -284,7 +285,7 @@ SAYS: Final = {
 }
 
 
-@pytest.mark.parametrize(("platform", "router"), REFUSALS, ids=["-line-refused-".join(one) for one in REFUSALS])
+@pytest.mark.parametrize(("platform", "router"), LINES, ids=["-line-refused-".join(one) for one in LINES])
 def test_a_line_that_the_daemon_refuses_leaves_every_router_whole(
     fields: Callable[[str], Field], platform: str, router: str, tmp_path: Path
 ) -> None:

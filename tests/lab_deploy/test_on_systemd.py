@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.deploy_desk import wait_until
+from tests.support.effort import EVERYTHING
 from tests.support.systemd_machine import SESSIONS, Bench, open_bench
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(400)]
@@ -14,7 +15,12 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(400)]
 DEADLINE_S = 20
 
 
-@pytest.fixture(scope="module", params=["frr", "bird"])
+def on(*platforms: str) -> pytest.MarkDecorator:
+    """Try a test on both platforms, or on some where not everything is tried."""
+    return pytest.mark.parametrize("bench", ("frr", "bird") if EVERYTHING else platforms, indirect=True)
+
+
+@pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A router that was prepared by the book and never deployed to."""
     with open_bench(request.param, tmp_path_factory.mktemp(request.param)) as bench:
@@ -37,6 +43,7 @@ def check_plain(bench: Bench) -> None:
     assert drift.code == 0, drift.out
 
 
+@on("frr", "bird")
 def test_what_was_confirmed_runs_on_and_is_there_after_a_restart(bench: Bench) -> None:
     """Daemons outlive the guard that started them; the boot unit and the daemon's own find all they need."""
     deploy_plain(bench)
@@ -47,6 +54,7 @@ def test_what_was_confirmed_runs_on_and_is_there_after_a_restart(bench: Bench) -
     assert bench.on_router("systemctl", "is-active", "netresilience-boot", bench.service).split() == ["active"] * 2
 
 
+@on("bird")
 def test_what_was_not_confirmed_is_gone_after_a_loss_of_power(bench: Bench) -> None:
     """It starts with what it ran before, and says so."""
     deploy_plain(bench)
@@ -61,6 +69,7 @@ def test_what_was_not_confirmed_is_gone_after_a_loss_of_power(bench: Bench) -> N
     assert [one["step"] for one in told] == ["rolled-back"]
 
 
+@on("frr")
 def test_a_change_goes_back_where_somebody_stops_its_unit(bench: Bench) -> None:
     """One of two processes ends with the unit, the other one restores in time."""
     deploy_plain(bench)

@@ -91,6 +91,11 @@ def cells() -> tuple[Cell, ...]:
     return MATRIX if EVERYTHING else tuple(cell for cell in MATRIX if cell.point is POINTS[_chosen(cell)])
 
 
+def refusals() -> tuple[tuple[str, str], ...]:
+    """Return the refused lines to try: all of them, or one a platform, where it is refused last."""
+    return REFUSALS if EVERYTHING else (("frr", "r3"), ("bird", "r3"))
+
+
 def _chosen(cell: Cell) -> int:
     number = PLATFORMS.index(cell.platform) * 4 + list(Kind).index(cell.kind) * 5
     return (number + 3) % len(POINTS)
