@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -22,9 +21,8 @@ import pytest
 from resilience.deploy.on_router.netresilience_router.policies import exchange
 from resilience.drill.loss import measure_stream
 from resilience.drill.streams import IN_FLIGHT_NS, Streams
-from resilience.lab.netns import socket_in
 from resilience.model.plan import Flow, Protocol
-from tests.support.deploy_desk import Desk, Stepwise, wait_until
+from tests.support.deploy_desk import Desk, Stepwise, is_greeted, wait_until
 from tests.support.deploy_lab import DEPLOY_MIXED, DESK, DeployLab, open_deploy_lab
 from tests.support.effort import EVERYTHING
 from tests.support.intents import write_intents
@@ -236,13 +234,7 @@ class Reach:
             done.wait(0.1)
 
     def _is_let_in(self) -> bool:
-        with socket_in(self.lab.lab.namespace(DESK), socket.AF_INET, socket.SOCK_STREAM) as connection:
-            connection.settimeout(0.5)
-            try:
-                connection.connect((self.lab.address(self.router), 22))
-                return connection.recv(4) == b"SSH-"
-            except OSError:
-                return False
+        return is_greeted(self.lab.lab.namespace(DESK), self.lab.address(self.router), 0.5)
 
     def is_back(self) -> bool:
         """Say whether it was cut off and answers again."""

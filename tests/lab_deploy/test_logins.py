@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from resilience.lab.faults import arm
-from resilience.lab.netns import socket_in
 from resilience.lab.ready import wait_ready
 from resilience.lab.state import Process
 from resilience.model.plan import Fault, FaultKind
+from tests.support.deploy_desk import is_greeted
 from tests.support.deploy_lab import DEPLOY_BIRD, DESK, DeployLab, open_deploy_lab
 from tests.support.lab_networks import can_ping
 
@@ -43,14 +42,7 @@ def wait_for(holds: Callable[[], bool], limit_s: float = 20) -> None:
 
 def is_let_in(lab: DeployLab, node: str, address: str) -> bool:
     """Say whether a node gets a connection to the SSH server at an address, and its greeting."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket_in(lab.lab.namespace(node), family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1.5)
-        try:
-            connection.connect((address, 22))
-            return connection.recv(4) == b"SSH-"
-        except OSError:
-            return False
+    return is_greeted(lab.lab.namespace(node), address, 1.5)
 
 
 def digests(*paths: str) -> list[str]:

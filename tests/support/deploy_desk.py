@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from resilience.lab.netns import socket_in
 from tests.support import stepwise
 from tests.support.deploy_lab import DESK, DeployLab
 
@@ -120,3 +122,15 @@ def wait_until(holds: Callable[[], bool], what: str, limit_s: float = 60) -> Non
     while not holds():
         assert time.monotonic() < deadline, f"not within {limit_s:.0f} s: {what}"
         time.sleep(0.05)
+
+
+def is_greeted(namespace: Path, address: str, limit_s: float) -> bool:
+    """Say whether the SSH server at an address lets somebody in a network namespace connect, and greets."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket_in(namespace, family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(limit_s)
+        try:
+            connection.connect((address, 22))
+            return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False

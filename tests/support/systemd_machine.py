@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from resilience.lab.netns import socket_in
 from tests.support import stepwise
-from tests.support.deploy_desk import BEFORE_PROOF, Said, at_a_desk, wait_until
+from tests.support.deploy_desk import BEFORE_PROOF, Said, at_a_desk, is_greeted, wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ROUTER: Final = "edge1"
@@ -45,6 +43,7 @@ uplinks:
     {{router: edge1, provider: beta, rank: {rank}, interface: wan1, address: [192.0.2.6/30, "2001:db8:ff:2::2/126"]}}
 """
 SESSIONS: Final = 4
+_NAMESPACE: Final = "netresilience-bench-"
 
 _PROVIDERS: Final = """
 router id 192.0.2.1;
@@ -165,7 +164,7 @@ class Bench:
             )
         wait_until(self._has_cables, "its cables are there", BOOT_LIMIT_S)
         self._plug_in()
-        wait_until(self._lets_in, "it lets people in", BOOT_LIMIT_S)
+        wait_until(lambda: is_greeted(self.namespace, ADDRESS, 1), "it lets people in", BOOT_LIMIT_S)
 
     def _has_cables(self) -> bool:
         assert self.nspawn is not None
@@ -182,15 +181,6 @@ class Bench:
         for _, _, port, (four, _), (six, _) in _ENDS:
             lines += [f"address replace {four} dev {port}-out", f"address replace {six} dev {port}-out nodad"]
         assert self.out("ip", "-batch", "-", stdin="\n".join(lines)).returncode == 0
-
-    def _lets_in(self) -> bool:
-        with socket_in(self.namespace, socket.AF_INET, socket.SOCK_STREAM) as connection:
-            connection.settimeout(1)
-            try:
-                connection.connect((ADDRESS, 22))
-                return connection.recv(4) == b"SSH-"
-            except OSError:
-                return False
 
     def restart(self) -> None:
         """Shut it down in good order, and switch it on again."""
@@ -236,8 +226,8 @@ class Bench:
     # --- looking at it ------------------------------------------------------------------------------------------------
 
     def _inside(self) -> tuple[str, ...]:
-        # With us ends what we started, whatever becomes of us.
-        return ("setpriv", "--pdeathsig", "KILL", "nsenter", f"--net={self.namespace}")
+        # With us ends what we started, whatever becomes of us. By TERM: a killed nspawn leaves its machine behind.
+        return ("setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={self.namespace}")
 
     def out(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a program outside of the router, in the namespace of the desk."""
@@ -309,10 +299,18 @@ def _run(*argv: str) -> None:
     assert done.returncode == 0, f"{' '.join(argv)}: {done.stdout}{done.stderr}"
 
 
+def _remove_leftovers() -> None:
+    """Remove the namespaces of runs that were killed; their machines have ended."""
+    for path in Path("/run/netns").glob(f"{_NAMESPACE}*"):
+        if not Path("/proc", path.name.removeprefix(_NAMESPACE)).exists():
+            _run("ip", "netns", "delete", path.name)
+
+
 @contextmanager
 def open_bench(platform: str, folder: Path) -> Iterator[Bench]:
     """Switch a router of a platform on, prepared and never deployed to."""
-    name = f"netresilience-bench-{os.getpid()}"
+    _remove_leftovers()
+    name = f"{_NAMESPACE}{os.getpid()}"
     _run("ip", "netns", "add", name)
     bench = Bench(platform, folder, Path("/run/netns", name))
     try:

@@ -29,6 +29,13 @@ def apply(process: Process, guard: FakeGuard, change: str = "c1") -> None:
     assert guard.handle >= 0
 
 
+def confirm(process: Process, guard: FakeGuard) -> None:
+    """Bring a change to where it is kept and its guard has ended."""
+    apply(process, guard)
+    process.changes.confirm("c1")
+    guard.kill()
+
+
 def check_runs(machine: FakeMachine, files: dict[str, str]) -> None:
     """See that some files run, all of them."""
     assert machine.running.read_text(encoding="utf-8") == files["frr.conf"]
@@ -157,9 +164,7 @@ def test_a_confirmed_change_is_undone_by_a_change_of_its_own(
     process: Process, guard: FakeGuard, machine: FakeMachine
 ) -> None:
     """That runs under a deadline like any other, and is confirmed like any other."""
-    apply(process, guard)
-    process.changes.confirm("c1")
-    guard.kill()
+    confirm(process, guard)
 
     said = process.changes.rollback("c1", 30)
 
@@ -174,9 +179,7 @@ def test_going_back_that_cannot_begin_keeps_nobody_from_anything(
     process: Process, guard: FakeGuard, machine: FakeMachine
 ) -> None:
     """What somebody typed in since is not lost unasked; the refusal is all that comes of it."""
-    apply(process, guard)
-    process.changes.confirm("c1")
-    guard.kill()
+    confirm(process, guard)
     machine.running.write_text(NEW["frr.conf"] + " neighbor 203.0.113.9 remote-as 64599\n", encoding="utf-8")
 
     drift = refusal(lambda: process.changes.rollback("c1", 30))
@@ -191,9 +194,7 @@ def test_going_back_goes_on_where_somebody_was_interrupted(
     process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the moment when the way back was written down and the one when it ran."""
-    apply(process, guard)
-    process.changes.confirm("c1")
-    guard.kill()
+    confirm(process, guard)
     with monkeypatch.context() as patch:
         patch.setattr(Changes, "apply", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -209,23 +210,39 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The daemons of FRR that run: bgpd, which should."""
+    running = {"bgpd"}
+    monkeypatch.setattr(Frr, "_wanted", lambda *_: {"bgpd": []})
+    monkeypatch.setattr(Frr, "_alive", lambda _, name: name in running)
+    monkeypatch.setattr(Frr, "_start", lambda _, name, _options: running.add(name))
+    return running
+
+
 def test_a_daemon_that_has_died_keeps_nobody_from_going_back(
-    process: Process, guard: FakeGuard, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    process: Process, guard: FakeGuard, machine: FakeMachine, alive: set[str]
 ) -> None:
     """Nothing that somebody typed in is lost with it, and going back starts it."""
-    alive = {"bgpd"}
-    monkeypatch.setattr(Frr, "_wanted", lambda *_: {"bgpd": []})
-    monkeypatch.setattr(Frr, "_alive", lambda _, name: name in alive)
-    monkeypatch.setattr(Frr, "_start", lambda _, name, _options: alive.add(name))
-    apply(process, guard)
-    process.changes.confirm("c1")
-    guard.kill()
+    confirm(process, guard)
     alive.clear()
 
     assert process.changes.rollback("c1", 30)["phase"] == "applied"
 
     assert alive == {"bgpd"}
     check_runs(machine, OLD)
+
+
+def test_a_daemon_that_has_died_is_started_by_a_change_of_another_file(
+    process: Process, guard: FakeGuard, alive: set[str]
+) -> None:
+    """Its own file stays as it is, and is loaded all the same."""
+    assert guard.handle < 0
+    process.changes.stage(bundle(files={**OLD, "sysctl.conf": NEW["sysctl.conf"]}))
+    alive.clear()
+
+    assert process.changes.apply("c1", 60, drained=False)["phase"] == "applied"
+    assert alive == {"bgpd"}
 
 
 def test_a_change_finds_the_router_busy_with_another_one(process: Process, guard: FakeGuard) -> None:
